@@ -1,0 +1,33 @@
+"""The bounds and times of an association, in one frozen object that is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txdicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+__all__ = ["Configuration"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """
+    What one side of an association holds itself and its peer to. All lengths are in bytes, all times in seconds.
+    """
+
+    #: The largest P-DATA-TF body we announce and accept (PS3.8 D.1.1); 0 announces no limit.
+    maximumPDULength: int = 16384
+    #: The largest A-ASSOCIATE-RQ or -AC body we read.
+    maximumAssociateLength: int = 1 << 20
+    #: The largest command set we read.
+    maximumCommandLength: int = 1 << 16
+    #: ARTIM (PS3.8 9.1.5): how long a connection may stay without an association, or open after the association's end.
+    #: Also how long we wait for the peer's answer to a request for association or release.
+    artimTimeout: float = 30.0
+    #: How long a provider's or writer's Deferred may take, while its association waits for it.
+    providerTimeout: float = 300.0
+    #: How long a peer may leave what we send unread.
+    sendTimeout: float = 60.0
+    #: Sent in the user information of our A-ASSOCIATE PDUs (PS3.7 D.3.3.2).
+    implementationClassUID: str = IMPLEMENTATION_CLASS_UID
+    implementationVersionName: str = IMPLEMENTATION_VERSION_NAME

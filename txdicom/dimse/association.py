@@ -1,0 +1,323 @@
+"""
+One association as its users see it: `Association` answers requests with service providers, and makes requests itself.
+
+Theory of operation. It is the `IUpperLayerUser` of one connection. Requests of the peer become an `Operation` each, one
+at a time and in order: a request that comes while another is being answered is kept, and nothing is read behind it
+(only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests are matched
+with their responses by message ID. An A-RELEASE-RQ is answered when the operation before it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txdicom.configuration import Configuration
+from txdicom.dimse.commands import CCancelRQ, Command, Request, Response, encodeCommand
+from txdicom.dimse.dispatch import ServiceTable
+from txdicom.dimse.messages import MessageReader, encodeMessage, fragmentLength
+from txdicom.dimse.operation import Operation
+from txdicom.errors import (
+    AbortReason,
+    AssociationTimeout,
+    DIMSEError,
+    LocalProtocolError,
+    MessageError,
+    PDUError,
+)
+from txdicom.interfaces import IAssociationObserver, IUpperLayerUser, Soon
+from txdicom.upperlayer.negotiation import PresentationContext, acceptedContexts
+from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, aeTitle
+
+if TYPE_CHECKING:
+    from txdicom.upperlayer.protocol import UpperLayerProtocol
+
+__all__ = ["Association"]
+
+#: What we hold ourselves to where the peer has not said how much it takes.
+_DEFAULT_MAXIMUM_LENGTH = 16384
+_QUEUED = "a request waits for the one before it"
+
+
+@implementer(IUpperLayerUser)
+class Association:
+    """
+    One association with one peer.
+
+    :param services: who answers the peer's requests.
+    :param configuration: lengths and times.
+    :param clock: timers run on it.
+    :param decide: answers the A-ASSOCIATE-RQ; needed on the acceptor's side only.
+    :param observer: told of what happens, for logs and counts.
+    :ivar peer: the transport address of the peer, None before there is a connection.
+    :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
+    :ivar calledAETitle: whom it asked for, without padding.
+    :ivar contexts: the accepted presentation contexts by ID.
+    :ivar protocol: the upper layer; set by whoever builds it.
+    """
+
+    protocol: UpperLayerProtocol
+
+    def __init__(
+        self,
+        services: ServiceTable,
+        configuration: Configuration,
+        clock: IReactorTime,
+        decide: Callable[[Association, AAssociateRQ], Soon[AAssociateAC | AAssociateRJ]] | None = None,
+        observer: IAssociationObserver | None = None,
+    ) -> None:
+        self._services = services
+        self._configuration = configuration
+        self._clock = clock
+        self._decide = decide
+        self._observer = observer
+        self.peer: IAddress | None = None
+        self.callingAETitle = ""
+        self.calledAETitle = ""
+        self.contexts: dict[int, PresentationContext] = {}
+        self._maximumLength = _DEFAULT_MAXIMUM_LENGTH
+        self._operation: Operation | None = None
+        # Whose data set is being read: the present operation, or nobody if it is to be drained.
+        self._reading: Operation | None = None
+        self._queued: tuple[PresentationContext, Request] | None = None
+        self._releasing = False
+        self._nextMessageID = 0
+        self._requests: dict[int, Deferred[Any]] = {}
+        self._established = False
+        self._endReason: Failure | None = None
+        self._establishing: list[Deferred[Association]] = []
+        self._ending: list[Deferred[None]] = []
+        # Bound here and not defined as a method: data goes straight from the parser to the reader.
+        self.fragmentReceived = MessageReader(self, configuration.maximumCommandLength).fragmentReceived
+
+    @property
+    def maximumFragmentLength(self) -> int:
+        """The largest fragment of a message that the peer accepts, in bytes; 0 for no limit."""
+        return fragmentLength(self._maximumLength) if self._maximumLength else 0
+
+    # What the upper layer tells us (IUpperLayerUser).
+
+    def associationRequested(self, request: AAssociateRQ) -> Soon[AAssociateAC | AAssociateRJ]:
+        """Let `decide` answer."""
+        self._nameTitles(request)
+        if self._observer is not None:
+            self._observer.associationRequested(self, request)
+        if self._decide is None:
+            raise LocalProtocolError("this association was made to request, not to accept")
+        return self._decide(self, request)
+
+    def associationEstablished(self, request: AAssociateRQ, response: AAssociateAC) -> None:
+        """Messages may flow."""
+        self._nameTitles(request)
+        self.contexts = acceptedContexts(request, response)
+        theirs = response if self.protocol.isRequestor else request
+        announced = theirs.userInformation.maximumLength
+        self._maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
+        self._established = True
+        if self._observer is not None:
+            self._observer.associationEstablished(self, request, response)
+        establishing, self._establishing = self._establishing, []
+        for waiting in establishing:
+            waiting.callback(self)
+
+    def releaseRequested(self) -> None:
+        """Release, now or when the present operation is done."""
+        self._releasing = True
+        self._releaseIfIdle()
+
+    def associationEnded(self, reason: Failure) -> None:
+        """Let go of everything, and tell everybody."""
+        self._endReason = reason
+        self._queued = self._reading = None
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.abort(reason)
+        if self._observer is not None:
+            self._observer.associationEnded(self, reason)
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            request.errback(reason)
+        establishing, self._establishing = self._establishing, []
+        for early in establishing:
+            early.errback(reason)
+        ending, self._ending = self._ending, []
+        for waiting in ending:
+            waiting.callback(None)
+
+    def _nameTitles(self, request: AAssociateRQ) -> None:
+        self.callingAETitle = aeTitle(request.callingAETitle)
+        self.calledAETitle = aeTitle(request.calledAETitle)
+
+    # What the message reader tells us (IMessageReceiver).
+
+    def commandReceived(self, contextID: int, command: Command) -> None:
+        """Begin to answer a request, or match a response with our request."""
+        context = self.contexts.get(contextID)
+        if context is None:
+            raise PDUError(
+                AbortReason.INVALID_PDU_PARAMETER_VALUE, f"presentation context {contextID} has not been accepted"
+            )
+        if self._observer is not None:
+            self._observer.commandReceived(self, context, command)
+        self._reading = None
+        if not command.isRequest:
+            self._responseReceived(cast("Response", command))
+            return
+        request = cast("Request | CCancelRQ", command)
+        if isinstance(request, CCancelRQ):
+            # Nothing that can be cancelled is provided, and a C-CANCEL is never answered (PS3.7 9.3.2.3).
+            return
+        if self._operation is None:
+            self._startOperation(context, request)
+        else:
+            self._queued = (context, request)
+            self.protocol.pauseReceiving(_QUEUED)
+
+    def dataReceived(self, fragment: memoryview) -> None:
+        """Pass a piece of the data set on, or drain it."""
+        if self._reading is not None:
+            self._reading.dataReceived(fragment)
+
+    def dataSetReceived(self) -> None:
+        """The data set is complete."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.dataSetReceived()
+
+    def _responseReceived(self, response: Response) -> None:
+        waiting = self._requests.pop(response.messageIDBeingRespondedTo, None)
+        if waiting is None:
+            raise MessageError(f"a response to message {response.messageIDBeingRespondedTo}, which is not outstanding")
+        waiting.callback(response)
+
+    # What operations ask of us.
+
+    def _startOperation(self, context: PresentationContext, request: Request) -> None:
+        self._operation = self._reading = operation = Operation(self, context, request)
+        try:
+            provider = self._services.providerOf(request)
+        except DIMSEError:
+            operation.refuse(Failure())
+        else:
+            operation.start(provider)
+
+    def respond(self, context: PresentationContext, response: Response) -> None:
+        """Send the response of the present operation."""
+        self.protocol.send(encodeMessage(context.contextID, encodeCommand(response), None, self._maximumLength))
+        if self._observer is not None:
+            self._observer.commandSent(self, context, response)
+
+    def operationFinished(self) -> None:
+        """The present operation has been answered: on with what waited for it."""
+        self._operation = None
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            self._startOperation(*queued)
+            self.protocol.resumeReceiving(_QUEUED)
+        else:
+            self._releaseIfIdle()
+
+    def startWaiting(self, pause: bool) -> IDelayedCall:
+        """
+        Wait for a provider or a writer, no longer than `Configuration.providerTimeout`.
+
+        :param pause: whether nothing is to be read meanwhile.
+        :return: what `stopWaiting` takes.
+        """
+        timer = self._clock.callLater(self._configuration.providerTimeout, self._waitedTooLong)
+        if pause:
+            self.protocol.pauseReceiving(timer)
+        return timer
+
+    def stopWaiting(self, timer: IDelayedCall) -> None:
+        """What was waited for is there."""
+        if timer.active():
+            timer.cancel()
+        self.protocol.resumeReceiving(timer)
+
+    def _waitedTooLong(self) -> None:
+        self.abort(AssociationTimeout(f"a provider did not finish in {self._configuration.providerTimeout:g} s"))
+
+    def _releaseIfIdle(self) -> None:
+        if self._releasing and self._operation is None and self._endReason is None:
+            self._releasing = False
+            self.protocol.acceptRelease()
+
+    # What our own users ask of us.
+
+    def contextFor(self, abstractSyntax: str, transferSyntax: str | None = None) -> PresentationContext:
+        """
+        Find an accepted presentation context.
+
+        :param transferSyntax: the one it has to have; None takes the first there is.
+        :raises LocalProtocolError: none has been accepted.
+        """
+        for context in self.contexts.values():
+            if context.abstractSyntax == abstractSyntax and transferSyntax in (None, context.transferSyntax):
+                return context
+        raise LocalProtocolError(
+            f"no presentation context was accepted for {abstractSyntax}, {transferSyntax or 'any'}"
+        )
+
+    def nextMessageID(self) -> int:
+        """Return a message ID that no outstanding request has, 1 to 65535."""
+        while True:
+            self._nextMessageID = self._nextMessageID % 0xFFFF + 1
+            if self._nextMessageID not in self._requests:
+                return self._nextMessageID
+
+    def request(self, context: PresentationContext, command: Request, dataSet: bytes | None = None) -> Deferred[Any]:
+        """
+        Send a request.
+
+        :param command: its message ID comes from `nextMessageID`.
+        :param dataSet: the data set encoded in the context's transfer syntax, if the command announces one.
+        :return: the `Response`; errs with why the association ended, if it does before.
+        :raises LocalProtocolError: there is no established association.
+        """
+        message = encodeMessage(context.contextID, encodeCommand(command), dataSet, self._maximumLength)
+        self.protocol.send(message)
+        waiting: Deferred[Any] = Deferred()
+        self._requests[command.messageID] = waiting
+        if self._observer is not None:
+            self._observer.commandSent(self, context, command)
+        return waiting
+
+    def whenEstablished(self) -> Deferred[Association]:
+        """Return a Deferred of this association that fires when it may be used, and errs if that will not be."""
+        waiting: Deferred[Association] = Deferred()
+        if self._endReason is not None:
+            waiting.errback(self._endReason)
+        elif self._established:
+            waiting.callback(self)
+        else:
+            self._establishing.append(waiting)
+        return waiting
+
+    def whenEnded(self) -> Deferred[None]:
+        """Return a Deferred that fires when the association is over, however it ends."""
+        waiting: Deferred[None] = Deferred()
+        if self._endReason is None:
+            self._ending.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
+
+    def release(self) -> Deferred[None]:
+        """
+        Release the association in order (PS3.8 7.2).
+
+        :return: fires when it is over.
+        :raises LocalProtocolError: there is no established association.
+        """
+        self.protocol.requestRelease()
+        return self.whenEnded()
+
+    def abort(self, error: Exception | None = None) -> None:
+        """Abort the association (PS3.8 7.3); nothing happens if it is over."""
+        self.protocol.abort(error)

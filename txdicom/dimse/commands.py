@@ -1,0 +1,450 @@
+"""
+Command sets: the messages of PS3.7 as immutable values, and their codec.
+
+A command set is always implicit VR little endian and holds elements of group 0000 only (PS3.7 6.3.1). The messages that
+a storage receiver meets for every instance have classes of their own; all the others are a `GenericCommand`, which
+keeps its elements by tag. All of them have `commandField`, `isRequest` and `hasDataSet`; requests have `messageID`,
+responses (and C-CANCEL) `messageIDBeingRespondedTo`, responses `status`.
+
+`decodeCommand` takes what comes from the wire and raises `MessageError` only; `encodeCommand` takes what our own
+callers made and raises `LocalProtocolError` for values that no command set can hold.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar, TypeAlias
+
+from txdicom.dimse.elements import (
+    ELEMENTS,
+    Tag,
+    Value,
+    decodeUID,
+    decodeValue,
+    encodeElement,
+    encodeHeader,
+    joinElements,
+    splitElements,
+    vrOf,
+    withGroupLength,
+)
+from txdicom.errors import LocalProtocolError, MessageError
+
+__all__ = [
+    "DATA_SET_PRESENT",
+    "ELEMENTS",
+    "NO_DATA_SET",
+    "RESPONSE_BIT",
+    "CCancelRQ",
+    "CEchoRQ",
+    "CEchoRSP",
+    "CStoreRQ",
+    "CStoreRSP",
+    "Command",
+    "CommandField",
+    "GenericCommand",
+    "Request",
+    "Response",
+    "Value",
+    "decodeCommand",
+    "elementsOf",
+    "encodeCommand",
+    "responseTo",
+]
+
+#: Command Data Set Type (0000,0800) of a message without a data set (PS3.7 E.1).
+NO_DATA_SET = 0x0101
+#: What we send for a message with one; any value but `NO_DATA_SET` says so on receipt.
+DATA_SET_PRESENT = 0x0000
+#: The bit of Command Field that tells a response from a request.
+RESPONSE_BIT = 0x8000
+
+_VERIFICATION = "1.2.840.10008.1.1"
+
+
+class CommandField(IntEnum):
+    """Values of Command Field (0000,0100) (PS3.7 E.1)."""
+
+    C_STORE_RQ = 0x0001
+    C_STORE_RSP = 0x8001
+    C_GET_RQ = 0x0010
+    C_GET_RSP = 0x8010
+    C_FIND_RQ = 0x0020
+    C_FIND_RSP = 0x8020
+    C_MOVE_RQ = 0x0021
+    C_MOVE_RSP = 0x8021
+    C_ECHO_RQ = 0x0030
+    C_ECHO_RSP = 0x8030
+    C_CANCEL_RQ = 0x0FFF
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
+    N_GET_RQ = 0x0110
+    N_GET_RSP = 0x8110
+    N_SET_RQ = 0x0120
+    N_SET_RSP = 0x8120
+    N_ACTION_RQ = 0x0130
+    N_ACTION_RSP = 0x8130
+    N_CREATE_RQ = 0x0140
+    N_CREATE_RSP = 0x8140
+    N_DELETE_RQ = 0x0150
+    N_DELETE_RSP = 0x8150
+
+
+@dataclass(frozen=True, slots=True)
+class CStoreRQ:
+    """
+    Asks to store one instance, which follows as the data set (PS3.7 9.3.1.1).
+
+    :ivar affectedSOPClassUID: "" where the peer sent none, which a provider refuses with a status.
+    :ivar affectedSOPInstanceUID: likewise.
+    :ivar priority: 0 medium, 1 high, 2 low; unchecked.
+    :ivar moveOriginatorAETitle: who asked for the C-MOVE that this is part of, if it is.
+    """
+
+    commandField: ClassVar[CommandField] = CommandField.C_STORE_RQ
+    isRequest: ClassVar[bool] = True
+
+    messageID: int
+    affectedSOPClassUID: str
+    affectedSOPInstanceUID: str
+    priority: int = 0
+    moveOriginatorAETitle: str | None = None
+    moveOriginatorMessageID: int | None = None
+    hasDataSet: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CStoreRSP:
+    """
+    Tells how a C-STORE ended (PS3.7 9.3.1.2).
+
+    :ivar errorComment: cut to 64 characters when it is sent.
+    :ivar offendingElements: tags as 0xGGGGEEEE.
+    """
+
+    commandField: ClassVar[CommandField] = CommandField.C_STORE_RSP
+    isRequest: ClassVar[bool] = False
+
+    messageIDBeingRespondedTo: int
+    status: int
+    affectedSOPClassUID: str | None
+    affectedSOPInstanceUID: str | None
+    errorComment: str = ""
+    offendingElements: tuple[int, ...] = ()
+    hasDataSet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CEchoRQ:
+    """Asks whether anybody is there (PS3.7 9.3.5.1)."""
+
+    commandField: ClassVar[CommandField] = CommandField.C_ECHO_RQ
+    isRequest: ClassVar[bool] = True
+
+    messageID: int
+    affectedSOPClassUID: str = _VERIFICATION
+    hasDataSet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CEchoRSP:
+    """Answers a C-ECHO (PS3.7 9.3.5.2); the error fields are those of `CStoreRSP`."""
+
+    commandField: ClassVar[CommandField] = CommandField.C_ECHO_RSP
+    isRequest: ClassVar[bool] = False
+
+    messageIDBeingRespondedTo: int
+    status: int
+    affectedSOPClassUID: str | None
+    errorComment: str = ""
+    offendingElements: tuple[int, ...] = ()
+    hasDataSet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CCancelRQ:
+    """Asks to end a running C-FIND, C-GET or C-MOVE early (PS3.7 9.3.2.3); nothing answers it."""
+
+    commandField: ClassVar[CommandField] = CommandField.C_CANCEL_RQ
+    isRequest: ClassVar[bool] = True
+
+    messageIDBeingRespondedTo: int
+    hasDataSet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenericCommand:
+    """
+    Any other message, known or not, by its elements.
+
+    The number properties raise `LocalProtocolError` where the element is missing, which in a decoded message they never
+    do for what its kind (request or response) has to have.
+
+    :ivar commandField: an int that `CommandField` need not have.
+    :ivar elements: tag -> value, without group length and Command Field; not to be changed.
+    """
+
+    commandField: int
+    elements: Mapping[int, Value] = field(hash=False)
+
+    @property
+    def isRequest(self) -> bool:
+        """Whether the response bit is clear."""
+        return not self.commandField & RESPONSE_BIT
+
+    @property
+    def messageID(self) -> int:
+        """Message ID (0000,0110)."""
+        return self._number(Tag.MESSAGE_ID)
+
+    @property
+    def messageIDBeingRespondedTo(self) -> int:
+        """Message ID Being Responded To (0000,0120)."""
+        return self._number(Tag.MESSAGE_ID_BEING_RESPONDED_TO)
+
+    @property
+    def status(self) -> int:
+        """Status (0000,0900)."""
+        return self._number(Tag.STATUS)
+
+    @property
+    def hasDataSet(self) -> bool:
+        """Whether a data set follows; False where Command Data Set Type (0000,0800) is missing."""
+        return self.elements.get(Tag.COMMAND_DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET
+
+    @property
+    def affectedSOPClassUID(self) -> str | None:
+        """The affected, or else the requested, SOP class UID."""
+        return self._uid(Tag.AFFECTED_SOP_CLASS_UID, Tag.REQUESTED_SOP_CLASS_UID)
+
+    @property
+    def affectedSOPInstanceUID(self) -> str | None:
+        """The affected, or else the requested, SOP instance UID."""
+        return self._uid(Tag.AFFECTED_SOP_INSTANCE_UID, Tag.REQUESTED_SOP_INSTANCE_UID)
+
+    def _number(self, tag: int) -> int:
+        value = self.elements.get(tag)
+        if not isinstance(value, int):
+            raise LocalProtocolError(f"command 0x{self.commandField:04X} has no {ELEMENTS[tag][1]}")
+        return value
+
+    def _uid(self, *tags: int) -> str | None:
+        for tag in tags:
+            value = self.elements.get(tag)
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+
+_Specific: TypeAlias = CStoreRQ | CStoreRSP | CEchoRQ | CEchoRSP | CCancelRQ
+#: A request that is answered.
+Request: TypeAlias = CStoreRQ | CEchoRQ | GenericCommand
+#: An answer.
+Response: TypeAlias = CStoreRSP | CEchoRSP | GenericCommand
+#: Any message's command set.
+Command: TypeAlias = _Specific | GenericCommand
+
+_RESPONSE_ELEMENTS = (
+    (Tag.AFFECTED_SOP_CLASS_UID, "affectedSOPClassUID"),
+    (Tag.COMMAND_FIELD, "commandField"),
+    (Tag.MESSAGE_ID_BEING_RESPONDED_TO, "messageIDBeingRespondedTo"),
+    (Tag.COMMAND_DATA_SET_TYPE, "hasDataSet"),
+    (Tag.STATUS, "status"),
+    (Tag.OFFENDING_ELEMENT, "offendingElements"),
+    (Tag.ERROR_COMMENT, "errorComment"),
+)
+# Class -> its elements in ascending order, and the attributes that hold them.
+_LAYOUTS: dict[type[_Specific], tuple[tuple[int, str], ...]] = {
+    CStoreRQ: (
+        (Tag.AFFECTED_SOP_CLASS_UID, "affectedSOPClassUID"),
+        (Tag.COMMAND_FIELD, "commandField"),
+        (Tag.MESSAGE_ID, "messageID"),
+        (Tag.PRIORITY, "priority"),
+        (Tag.COMMAND_DATA_SET_TYPE, "hasDataSet"),
+        (Tag.AFFECTED_SOP_INSTANCE_UID, "affectedSOPInstanceUID"),
+        (Tag.MOVE_ORIGINATOR_AE_TITLE, "moveOriginatorAETitle"),
+        (Tag.MOVE_ORIGINATOR_MESSAGE_ID, "moveOriginatorMessageID"),
+    ),
+    CStoreRSP: (*_RESPONSE_ELEMENTS, (Tag.AFFECTED_SOP_INSTANCE_UID, "affectedSOPInstanceUID")),
+    CEchoRQ: (
+        (Tag.AFFECTED_SOP_CLASS_UID, "affectedSOPClassUID"),
+        (Tag.COMMAND_FIELD, "commandField"),
+        (Tag.MESSAGE_ID, "messageID"),
+        (Tag.COMMAND_DATA_SET_TYPE, "hasDataSet"),
+    ),
+    CEchoRSP: _RESPONSE_ELEMENTS,
+    CCancelRQ: (
+        (Tag.COMMAND_FIELD, "commandField"),
+        (Tag.MESSAGE_ID_BEING_RESPONDED_TO, "messageIDBeingRespondedTo"),
+        (Tag.COMMAND_DATA_SET_TYPE, "hasDataSet"),
+    ),
+}
+_CLASSES = {int(kind.commandField): kind for kind in _LAYOUTS}
+
+
+def elementsOf(command: Command) -> list[tuple[int, str, Value]]:
+    """
+    List the elements of a command in the order they are sent in, without the group length.
+
+    :return: tag, VR ("UN" for tags that are not in `ELEMENTS`) and value of each.
+    """
+    values: dict[int, Value | None]
+    if isinstance(command, GenericCommand):
+        values = {Tag.COMMAND_DATA_SET_TYPE: NO_DATA_SET, **command.elements, Tag.COMMAND_FIELD: command.commandField}
+        values.pop(Tag.GROUP_LENGTH, None)
+        values = dict(sorted(values.items()))
+    else:
+        values = {tag: getattr(command, name) for tag, name in _LAYOUTS[type(command)]}
+        values[Tag.COMMAND_DATA_SET_TYPE] = DATA_SET_PRESENT if command.hasDataSet else NO_DATA_SET
+        for tag in (Tag.OFFENDING_ELEMENT, Tag.ERROR_COMMENT):
+            values[tag] = values.get(tag) or None
+    return [(tag, vrOf(tag), value) for tag, value in values.items() if value is not None]
+
+
+def decodeCommand(data: bytes | bytearray | memoryview) -> Command:
+    """
+    Decode a whole command set.
+
+    :param data: every byte of it, group length first as a rule; not kept.
+    :raises MessageError: it is cut short, or has an element that is repeated, of another group or of a wrong length,
+        or lacks one that tells what it is: Command Field, Message ID (being responded to), Command Data Set Type, and
+        Status in a response. Nothing else is ever raised.
+    """
+    whole = bytes(data)
+    return _decodeUsualStoreRQ(whole) or _decodeElements(whole)
+
+
+def _decodeElements(data: bytes) -> Command:
+    """Decode any command set."""
+    values: dict[int, Value] = {}
+    for tag, encoded in splitElements(data).items():
+        value = decodeValue(tag, encoded)
+        if value is not None:
+            values[tag] = value
+    values.pop(Tag.GROUP_LENGTH, None)
+    commandField = values.pop(Tag.COMMAND_FIELD, None)
+    if not isinstance(commandField, int):
+        raise MessageError("command set has no CommandField")
+    _checkComplete(commandField, values)
+    kind = _CLASSES.get(commandField)
+    if kind is None:
+        return GenericCommand(commandField, values)
+    fields: dict[str, Any] = {name: values[tag] for tag, name in _LAYOUTS[kind] if tag in values}
+    fields["hasDataSet"] = values[Tag.COMMAND_DATA_SET_TYPE] != NO_DATA_SET
+    # A request without its UIDs can still be answered with a status, and a response may well have none.
+    for tag, name in _LAYOUTS[kind]:
+        if tag in (Tag.AFFECTED_SOP_CLASS_UID, Tag.AFFECTED_SOP_INSTANCE_UID):
+            fields.setdefault(name, "" if kind.isRequest else None)
+    return kind(**fields)
+
+
+def _checkComplete(commandField: int, values: Mapping[int, Value]) -> None:
+    """Raise `MessageError` where something is missing without which nobody could answer, or take, the message."""
+    isResponse = commandField & RESPONSE_BIT
+    refersBack = isResponse or commandField == CommandField.C_CANCEL_RQ
+    messageID = Tag.MESSAGE_ID_BEING_RESPONDED_TO if refersBack else Tag.MESSAGE_ID
+    for tag in (Tag.COMMAND_DATA_SET_TYPE, messageID, Tag.STATUS if isResponse else messageID):
+        if tag not in values:
+            raise MessageError(f"command 0x{commandField:04X} has no {ELEMENTS[tag][1]}")
+
+
+# The C-STORE-RQ that nearly every peer sends has its elements in order and no move originator, so that all of it but
+# the UIDs is at a known distance. It takes half the time of `_decodeElements`, which has the last word on the others.
+_STORE_RQ_START = struct.Struct("<8s4x4sI")
+_STORE_RQ_MIDDLE = struct.Struct("<18sH8sH8sH4sI")
+_STORE_RQ_USUAL = (
+    encodeHeader(Tag.GROUP_LENGTH, 4),
+    encodeHeader(Tag.AFFECTED_SOP_CLASS_UID, 0)[:4],
+    encodeElement(Tag.COMMAND_FIELD, "US", CommandField.C_STORE_RQ) + encodeHeader(Tag.MESSAGE_ID, 2),
+    encodeHeader(Tag.PRIORITY, 2),
+    encodeHeader(Tag.COMMAND_DATA_SET_TYPE, 2),
+    encodeHeader(Tag.AFFECTED_SOP_INSTANCE_UID, 0)[:4],
+)
+
+
+def _decodeUsualStoreRQ(data: bytes) -> CStoreRQ | None:
+    """Decode a C-STORE-RQ of the usual layout; None for anything else, be it right or wrong."""
+    start, middle = _STORE_RQ_START, _STORE_RQ_MIDDLE
+    try:
+        a, b, length = start.unpack_from(data)
+        if length > len(data):
+            return None
+        position = start.size + length
+        c, messageID, d, priority, e, dataSetType, f, lastLength = middle.unpack_from(data, position)
+    except struct.error:
+        return None
+    last = position + middle.size
+    if (a, b, c, d, e, f) != _STORE_RQ_USUAL or last + lastLength != len(data):
+        return None
+    classUID = decodeUID(data[start.size : position])
+    return CStoreRQ(messageID, classUID, decodeUID(data[last:]), priority, None, None, dataSetType != NO_DATA_SET)
+
+
+def encodeCommand(command: Command) -> bytes:
+    """
+    Encode a whole command set, group length first.
+
+    An error comment is cut to 64 characters, and replaced in it is what is not printable ASCII (PS3.7 C.5).
+
+    :raises LocalProtocolError: a number, UID or AE title does not fit its element.
+    """
+    if isinstance(command, (CStoreRSP, CEchoRSP)) and not (
+        command.errorComment or command.offendingElements or command.hasDataSet or command.affectedSOPClassUID is None
+    ):
+        return _encodePlainResponse(command, command.affectedSOPClassUID)
+    return joinElements(elementsOf(command))
+
+
+# A response that says no more than its status answers nearly every request: what is between its UIDs is laid out here.
+_RESPONSE_MIDDLE = struct.Struct("<18sH18sH")
+_UNTIL_STATUS = encodeElement(Tag.COMMAND_DATA_SET_TYPE, "US", NO_DATA_SET) + encodeHeader(Tag.STATUS, 2)
+_UNTIL_MESSAGE_ID = {
+    kind: encodeElement(Tag.COMMAND_FIELD, "US", kind.commandField) + encodeHeader(Tag.MESSAGE_ID_BEING_RESPONDED_TO, 2)
+    for kind in (CStoreRSP, CEchoRSP)
+}
+
+
+def _encodePlainResponse(command: CStoreRSP | CEchoRSP, affectedSOPClassUID: str) -> bytes:
+    """Encode a response without error comment, offending elements and data set."""
+    messageID, status = command.messageIDBeingRespondedTo, command.status
+    try:
+        middle = _RESPONSE_MIDDLE.pack(_UNTIL_MESSAGE_ID[type(command)], messageID, _UNTIL_STATUS, status)
+    except struct.error:
+        raise LocalProtocolError(f"{messageID!r} is no Message ID, or {status!r} no Status") from None
+    body = encodeElement(Tag.AFFECTED_SOP_CLASS_UID, "UI", affectedSOPClassUID) + middle
+    if isinstance(command, CStoreRSP) and command.affectedSOPInstanceUID is not None:
+        body += encodeElement(Tag.AFFECTED_SOP_INSTANCE_UID, "UI", command.affectedSOPInstanceUID)
+    return withGroupLength(body)
+
+
+def responseTo(
+    request: Command, status: int, comment: str = "", offendingElements: tuple[int, ...] = ()
+) -> CStoreRSP | CEchoRSP | GenericCommand:
+    """
+    Build the response to a request; the affected UIDs are those of the request, also where it called them requested.
+
+    :param comment: left out if empty.
+    :param offendingElements: tags as 0xGGGGEEEE; left out if empty.
+    :raises LocalProtocolError: `request` is a response itself, or a C-CANCEL, which nothing answers.
+    """
+    if isinstance(request, CStoreRQ):
+        classUID, instanceUID = request.affectedSOPClassUID or None, request.affectedSOPInstanceUID or None
+        return CStoreRSP(request.messageID, status, classUID, instanceUID, comment, offendingElements)
+    if isinstance(request, CEchoRQ):
+        return CEchoRSP(request.messageID, status, request.affectedSOPClassUID or None, comment, offendingElements)
+    if not isinstance(request, GenericCommand) or not request.isRequest:
+        raise LocalProtocolError(f"nothing answers a command 0x{request.commandField:04X}")
+    echoed: dict[int, Value | None] = {
+        Tag.AFFECTED_SOP_CLASS_UID: request.affectedSOPClassUID,
+        Tag.MESSAGE_ID_BEING_RESPONDED_TO: request.messageID,
+        Tag.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
+        Tag.STATUS: status,
+        Tag.OFFENDING_ELEMENT: offendingElements or None,
+        Tag.ERROR_COMMENT: comment or None,
+        Tag.AFFECTED_SOP_INSTANCE_UID: request.affectedSOPInstanceUID,
+    }
+    elements = {tag: value for tag, value in echoed.items() if value is not None}
+    return GenericCommand(request.commandField | RESPONSE_BIT, elements)

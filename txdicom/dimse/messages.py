@@ -1,0 +1,142 @@
+"""
+Messages and the PDVs that carry them (PS3.7 6.3, PS3.8 Annex E): `MessageReader` for what comes, `encodeMessage` for
+what goes.
+
+A message is a command set, collected up to a bound, and possibly a data set, which is handed on in the pieces it comes
+in and never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Protocol
+
+from txdicom.dimse.commands import Command, decodeCommand
+from txdicom.errors import MessageError
+
+__all__ = ["IMessageReceiver", "MessageReader", "encodeMessage", "fragmentLength"]
+
+#: Bits of the message control header (PS3.8 E.2); the other six are reserved.
+_COMMAND = 0b01
+_LAST = 0b10
+
+#: A P-DATA-TF PDU with one PDV: PDU header, then the PDV item's length, context ID and control header.
+_packPDUHeader = Struct(">BxIIBB").pack
+_P_DATA_TF = 0x04
+#: What the PDV item's header takes of the body that the peer's maximum length bounds.
+_PDV_OVERHEAD = 6
+#: Where the peer sets no limit, we cut data sets here.
+_UNLIMITED = 1 << 17
+
+
+class IMessageReceiver(Protocol):
+    """What `MessageReader` calls; each method may raise `PDUError` or `MessageError` to abort the association."""
+
+    def commandReceived(self, contextID: int, command: Command) -> None:
+        """A command set is complete; if its `hasDataSet` is true, the data set follows."""
+
+    def dataReceived(self, fragment: memoryview) -> None:
+        """Some bytes of the data set that the last command announced."""
+
+    def dataSetReceived(self) -> None:
+        """The data set is complete."""
+
+
+class MessageReader:
+    """
+    Puts the PDVs of one association together to messages.
+
+    :param receiver: told of commands and data.
+    :param maximumCommandLength: the largest command set, in bytes.
+    """
+
+    def __init__(self, receiver: IMessageReceiver, maximumCommandLength: int) -> None:
+        self._receiver = receiver
+        self._maximumCommandLength = maximumCommandLength
+        self._command = bytearray()
+        # The presentation context of the message being read, None between messages.
+        self._contextID: int | None = None
+        self._inDataSet = False
+
+    def fragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
+        """
+        Take a piece of a PDV, as `IUpperLayerUser.fragmentReceived` does.
+
+        :raises MessageError: the peer broke PS3.7; the association has to be aborted.
+        """
+        if self._inDataSet and contextID == self._contextID and not control & _COMMAND:
+            if fragment:
+                self._receiver.dataReceived(fragment)
+            if last and control & _LAST:
+                self._inDataSet = False
+                self._contextID = None
+                self._receiver.dataSetReceived()
+        else:
+            self._commandFragmentReceived(contextID, control, fragment, last)
+
+    def _commandFragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
+        if self._contextID is None:
+            self._contextID = contextID
+        elif contextID != self._contextID:
+            raise MessageError(f"a message came on presentation contexts {self._contextID} and {contextID}")
+        if not control & _COMMAND:
+            raise MessageError("a data set came where no command announced one")
+        if self._inDataSet:
+            raise MessageError("a command came where a data set was announced")
+        if len(self._command) + len(fragment) > self._maximumCommandLength:
+            raise MessageError(f"a command set is longer than {self._maximumCommandLength} bytes")
+        if not (last and control & _LAST):
+            self._command += fragment
+            return
+        if self._command:
+            self._command += fragment
+            command = decodeCommand(bytes(self._command))
+            self._command.clear()
+        else:
+            command = decodeCommand(fragment)
+        if command.hasDataSet:
+            self._inDataSet = True
+        else:
+            self._contextID = None
+        self._receiver.commandReceived(contextID, command)
+
+
+def fragmentLength(maximumLength: int) -> int:
+    """
+    Tell how much of a message one PDU can carry.
+
+    Fragments have an even length, but for the last of an odd whole (PS3.8 9.3.5.1).
+
+    :param maximumLength: the largest P-DATA-TF body, at least 8.
+    """
+    return (maximumLength - _PDV_OVERHEAD) & ~1
+
+
+def encodeMessage(contextID: int, command: bytes, dataSet: bytes | None, maximumLength: int) -> bytes:
+    """
+    Encode a whole message as P-DATA-TF PDUs of one PDV each.
+
+    :param command: the encoded command set.
+    :param dataSet: the encoded data set, or None where the command announces none.
+    :param maximumLength: the largest P-DATA-TF body that the peer accepts, at least 8; 0 for no limit.
+    """
+    length = len(command)
+    if length + _PDV_OVERHEAD <= (maximumLength or _UNLIMITED) and dataSet is None:
+        # Nearly all that an SCP ever sends.
+        return _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, _COMMAND | _LAST) + command
+    pieces = list(_fragments(contextID, _COMMAND, command, maximumLength))
+    if dataSet is not None:
+        pieces += _fragments(contextID, 0, dataSet, maximumLength)
+    return b"".join(pieces)
+
+
+def _fragments(contextID: int, kind: int, data: bytes, maximumLength: int) -> Iterator[bytes]:
+    step = fragmentLength(maximumLength or _UNLIMITED)
+    view = memoryview(data)
+    for start in range(0, max(len(data), 1), step):
+        fragment = view[start : start + step]
+        control = kind | (_LAST if start + step >= len(data) else 0)
+        length = len(fragment)
+        yield _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, control)
+        yield bytes(fragment)

@@ -1,0 +1,205 @@
+"""
+One request being answered: `Operation`.
+
+Theory of operation. A request is handed to its provider, which gives a writer for the data set, or a status. The data
+set goes to the writer; its `commit` gives the answer. Anything that fails on the way becomes the answer, and what is
+left of the data set is drained, so every request that came whole is answered exactly once::
+
+    start -> requestReceived -> write* -> commit -> response -> answered -> finished
+                  |               |         |
+                  +---- error ----+---------+-----> response
+
+Each arrow may wait for a Deferred, under a timeout. While the provider or `write` is waited for, the association reads
+nothing; while `commit` or `answered` is, it reads on, up to the next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txdicom.dimse.commands import Request, Response, responseTo
+from txdicom.dimse.status import Status
+from txdicom.errors import AssociationLost, DIMSEError
+from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider
+from txdicom.upperlayer.negotiation import PresentationContext
+
+if TYPE_CHECKING:
+    from txdicom.dimse.association import Association
+
+__all__ = ["Operation"]
+
+
+class Operation:
+    """
+    Answers one request on behalf of an association.
+
+    :param association: it paces and sends for us, and is told by `operationFinished` when we are done.
+    :param context: the presentation context that the request came on.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_association",
+        "_committing",
+        "_complete",
+        "_over",
+        "_timer",
+        "_writer",
+        "context",
+        "request",
+    )
+
+    _log = Logger()
+
+    def __init__(self, association: Association, context: PresentationContext, request: Request) -> None:
+        self._association = association
+        self.context = context
+        self.request = request
+        self._writer: IDataSetWriter | None = None
+        # The answer, as soon as it is known; from then on the data set is drained.
+        self._answer: Response | None = None
+        # Ends the wait for a provider or a writer, while there is one.
+        self._timer: IDelayedCall | None = None
+        # The data set has come whole; the writer's `commit` has been called; the association has ended.
+        self._complete = False
+        self._committing = False
+        self._over = False
+
+    def start(self, provider: IServiceProvider) -> None:
+        """Hand the request to its provider."""
+        self._attempt(
+            self._providerAnswered,
+            self.request.hasDataSet,
+            provider.requestReceived,
+            self._association,
+            self.context,
+            self.request,
+        )
+
+    def refuse(self, failure: Failure) -> None:
+        """Answer with an error, when the data set has been drained."""
+        self._providerAnswered(failure)
+
+    def dataReceived(self, fragment: memoryview) -> None:
+        """Pass the next bytes of the data set on."""
+        writer = self._writer
+        if writer is None:
+            return
+        try:
+            result = writer.write(fragment)
+        except Exception:
+            self._written(Failure())
+            return
+        if result is not None:
+            self._attempt(self._written, True, lambda: result)
+
+    def dataSetReceived(self) -> None:
+        """The data set is complete: have the answer made and sent."""
+        self._complete = True
+        if self._timer is None:
+            self._commit()
+
+    def abort(self, reason: Failure) -> None:
+        """The association has ended: the writer is told, and no answer will be sent."""
+        self._over = True
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        self._abortWriter(reason)
+
+    def _attempt(
+        self, then: Callable[[Any], None], pause: bool, function: Callable[..., Any], *arguments: object
+    ) -> None:
+        """Call a provider or a writer, and `then` with the result or the Failure, now or when it is there."""
+        try:
+            result = function(*arguments)
+        except Exception:
+            then(Failure())
+            return
+        if type(result) is CoroutineType:
+            result = Deferred.fromCoroutine(result)
+        if isinstance(result, Deferred):
+            self._timer = timer = self._association.startWaiting(pause)
+            result.addBoth(self._arrived, then, timer)
+            result.addErrback(self._broken)
+        else:
+            then(result)
+
+    def _arrived(self, result: Any, then: Callable[[Any], None], timer: IDelayedCall) -> None:
+        self._timer = None
+        then(result)
+        # Last: what comes next finds everything in its new place.
+        self._association.stopWaiting(timer)
+
+    def _broken(self, failure: Failure) -> None:
+        self._log.failure("an answer could not be given, the association is aborted", failure)
+        self._association.abort()
+
+    def _providerAnswered(self, result: IDataSetWriter | int | Failure) -> None:
+        if isinstance(result, Failure):
+            self._answer = self._errorResponse(result)
+        elif isinstance(result, int):
+            self._answer = responseTo(self.request, result)
+        else:
+            self._writer = result
+            if self._over:
+                self._abortWriter(Failure(AssociationLost("the association ended before its provider was ready")))
+        if not self.request.hasDataSet:
+            self.dataSetReceived()
+
+    def _written(self, result: object) -> None:
+        if isinstance(result, Failure) and not self._over:
+            self._answer = self._errorResponse(result)
+            self._abortWriter(result)
+        if self._complete:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._over:
+            return
+        if self._writer is None:
+            self._association.respond(self.context, self._answer or responseTo(self.request, Status.PROCESSING_FAILURE))
+            self._association.operationFinished()
+        else:
+            self._committing = True
+            self._attempt(self._committed, False, self._writer.commit)
+
+    def _committed(self, result: int | Failure) -> None:
+        if self._over:
+            return
+        response = self._errorResponse(result) if isinstance(result, Failure) else responseTo(self.request, result)
+        self._association.respond(self.context, response)
+        if IAnsweredWriter.providedBy(self._writer):
+            self._attempt(self._finished, False, self._writer.answered, response.status)
+        else:
+            self._association.operationFinished()
+
+    def _finished(self, result: object) -> None:
+        if isinstance(result, Failure):
+            self._log.failure("a writer failed after its answer was sent", result)
+        if not self._over:
+            self._association.operationFinished()
+
+    def _errorResponse(self, failure: Failure) -> Response:
+        error = failure.value
+        if isinstance(error, DIMSEError):
+            return responseTo(self.request, error.status, error.comment, error.offendingElements)
+        self._log.failure("{request!r} failed unexpectedly", failure, request=self.request)
+        return responseTo(self.request, Status.PROCESSING_FAILURE, "internal error")
+
+    def _abortWriter(self, reason: Failure) -> None:
+        writer = self._writer
+        if writer is None or self._committing:
+            return
+        self._writer = None
+        try:
+            writer.abort(reason)
+        except Exception:
+            self._log.failure("a writer could not be aborted")

@@ -1,0 +1,187 @@
+"""
+The Storage service class (PS3.4 Annex B): C-STORE, answered and asked.
+
+Theory of operation. The data set of a C-STORE-RQ says which instance it is, and so does the request. The first bytes of
+the data set are held until its SOP Class UID and SOP Instance UID have been read; only when both are there and agree
+with the request is the store asked for a writer, which then gets everything from the first byte. So a store never sees
+an instance that is not what it claims to be, and knows who it is before it opens a file. What fails here is answered
+with the statuses of PS3.4 Table B.2-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txdicom.dimse.commands import CommandField, CStoreRQ, CStoreRSP
+from txdicom.dimse.status import Status
+from txdicom.errors import DIMSEError
+from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
+from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
+
+if TYPE_CHECKING:
+    from txdicom.dimse.association import Association
+    from txdicom.upperlayer.negotiation import PresentationContext
+
+__all__ = ["ReceivedInstance", "StorageService", "store"]
+
+_SOP_CLASS_UID = 0x00080016
+_SOP_INSTANCE_UID = 0x00080018
+_IDENTITY = (_SOP_CLASS_UID, _SOP_INSTANCE_UID)
+#: Where a request names its instance: Affected SOP Instance UID.
+_AFFECTED_SOP_INSTANCE_UID = 0x00001000
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedInstance:
+    """
+    An instance that has begun to arrive, as far as it is known.
+
+    :ivar sopClassUID: the same in the request and in the data set.
+    :ivar sopInstanceUID: likewise; digits and dots only, at most 64 of them, so it may be part of a file name.
+    :ivar transferSyntaxUID: how the data set is encoded.
+    :ivar request: the C-STORE-RQ.
+    :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came.
+    """
+
+    sopClassUID: str
+    sopInstanceUID: str
+    transferSyntaxUID: str
+    request: CStoreRQ
+    attributes: Mapping[int, bytes]
+
+
+@implementer(IServiceProvider)
+class StorageService:
+    """
+    Offers storage as an SCP.
+
+    :param provider: takes the instances.
+    :param sopClasses: the SOP class UIDs accepted.
+    :param transferSyntaxes: the transfer syntax UIDs accepted for each of them, the preferred one first.
+    """
+
+    operations = frozenset({int(CommandField.C_STORE_RQ)})
+
+    def __init__(
+        self,
+        provider: IStorageSCP,
+        sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
+        transferSyntaxes: Sequence[str] = UNCOMPRESSED_TRANSFER_SYNTAXES,
+    ) -> None:
+        self._provider = provider
+        self.presentationContexts: Mapping[str, tuple[str, ...]] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+
+    def requestReceived(
+        self, association: Association, context: PresentationContext, request: CStoreRQ
+    ) -> IDataSetWriter:
+        """Take the data set, first of all its head."""
+        if not isValidUID(request.affectedSOPInstanceUID):
+            raise DIMSEError(
+                Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
+            )
+        return _IdentifiedWriter(self._provider, association, context, request)
+
+
+@implementer(IAnsweredWriter)
+class _IdentifiedWriter:
+    """
+    Holds the first bytes of a data set until they have told which instance it is, then becomes the store's own writer.
+    """
+
+    def __init__(
+        self, provider: IStorageSCP, association: Association, context: PresentationContext, request: CStoreRQ
+    ) -> None:
+        self._provider = provider
+        self._association = association
+        self._transferSyntax = context.transferSyntax
+        self._request = request
+        self._head = HeadReader(context.transferSyntax, _IDENTITY)
+        self._held: list[memoryview] = []
+        self._writer: IDataSetWriter | None = None
+        self._aborted: Failure | None = None
+
+    def write(self, fragment: memoryview) -> Soon[None]:
+        """Read on in the head; when that is done, open the store's writer."""
+        self._held.append(fragment)
+        try:
+            if not self._head.feed(fragment):
+                return None
+        except HeadError as error:
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+        opening: Any = self._provider.store(self._association, self._identify())
+        if isinstance(opening, Deferred | CoroutineType):
+            return self._openLater(opening)
+        return self._open(opening)
+
+    def commit(self) -> Soon[int]:
+        """Let the store commit; without a complete head there is nothing to commit."""
+        if self._writer is None:
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, "the data set ends before its SOP Instance UID")
+        return self._writer.commit()
+
+    def abort(self, reason: Failure) -> None:
+        """Let the store abort, or what it is about to open."""
+        self._aborted = reason
+        self._held.clear()
+        if self._writer is not None:
+            self._writer.abort(reason)
+
+    def answered(self, status: int) -> Soon[None]:
+        """Tell the store's writer, if it wants to know."""
+        return self._writer.answered(status) if IAnsweredWriter.providedBy(self._writer) else None
+
+    def _identify(self) -> ReceivedInstance:
+        attributes = self._head.attributes
+        sopClassUID, sopInstanceUID = (uidValue(attributes.get(tag)) for tag in _IDENTITY)
+        request = self._request
+        if not sopClassUID or not sopInstanceUID:
+            missing = tuple(tag for tag in _IDENTITY if not uidValue(attributes.get(tag)))
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, "SOP Class or Instance UID not found in the data set", missing)
+        if sopClassUID != request.affectedSOPClassUID:
+            raise DIMSEError(
+                Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, "SOP Class UID differs from the request's", (_SOP_CLASS_UID,)
+            )
+        if sopInstanceUID != request.affectedSOPInstanceUID:
+            raise DIMSEError(
+                Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+                "SOP Instance UID differs from the request's",
+                (_SOP_INSTANCE_UID,),
+            )
+        return ReceivedInstance(sopClassUID, sopInstanceUID, self._transferSyntax, request, attributes)
+
+    def _open(self, writer: IDataSetWriter) -> Soon[None]:
+        held, self._held = self._held, []
+        if self._aborted is not None:
+            writer.abort(self._aborted)
+            return None
+        self._writer = writer
+        # From here on the store's writer is called without a detour.
+        self.write = writer.write  # type: ignore[method-assign]
+        return writer.write(held[0] if len(held) == 1 else memoryview(b"".join(held)))
+
+    async def _openLater(self, opening: Awaitable[IDataSetWriter]) -> None:
+        writing: Any = self._open(await opening)
+        if writing is not None:
+            await writing
+
+
+def store(
+    association: Association, sopClassUID: str, sopInstanceUID: str, transferSyntaxUID: str, dataSet: bytes
+) -> Deferred[CStoreRSP]:
+    """
+    Send a C-STORE-RQ with a data set that is already encoded.
+
+    :raises LocalProtocolError: the peer has not accepted this SOP class with this transfer syntax, or the association
+        is not established.
+    """
+    context = association.contextFor(sopClassUID, transferSyntaxUID)
+    request = CStoreRQ(association.nextMessageID(), sopClassUID, sopInstanceUID)
+    return association.request(context, request, dataSet)

@@ -1,0 +1,152 @@
+"""The command line of storescp: parsed and checked here, acted on in `txdicom.storescp.tap`."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from twisted.python import usage
+
+from txdicom import __version__
+
+__all__ = ["Options"]
+
+_SYNOPSIS = "storescp [-v][-d][-r][-i][-s n][-S n][-b n] [options] port"
+_SMALLEST_PDU = 4096
+_LARGEST_PDU = 1 << 24
+_LONGEST_TIME = 86400.0
+
+
+class Options(usage.Options):
+    """
+    The options of storescp.
+
+    They may stand before or after the port. What cannot be used is refused with one sentence on standard error and
+    exit status 1, because twistd itself would go on to report success.
+    """
+
+    synopsis = f"Usage: {_SYNOPSIS}"
+    longdesc = (
+        "Receives images by the DICOM Storage service class and keeps each in a file of the output directory;"
+        " answers the Verification service class as well. DCMDICTPATH names data dictionaries to load, separated by"
+        f" '{os.pathsep}'."
+    )
+    optFlags = [
+        ["verbose", "v", "Say what happens on every association."],
+        ["debug", "d", "Say also what was negotiated, and show commands and data sets; implies --verbose."],
+        ["refuse", "r", "Refuse every association."],
+        ["ignore", "i", "Receive, but do not keep anything."],
+    ]
+    optParameters = [
+        ["sleep-after", "s", "0", "Sleep n seconds after each store."],
+        ["sleep-during", "S", "0", "Sleep n seconds at each step of a store: begin, every fragment, end."],
+        ["max-pdu", "b", "16384", "Receive PDUs of at most n bytes, 4096 to 16777216; 0 for no limit."],
+        ["port", None, None, "TCP port to listen on, the same as the argument."],
+        ["aetitle", None, "STORESCP", "Our application entity title, at most 16 characters."],
+        ["output-directory", None, ".", "Where to keep what is received; has to exist."],
+        ["acse-timeout", None, "30", "Close connections that have no association after n seconds (ARTIM)."],
+    ]
+    compData = usage.Completions(optActions={"output-directory": usage.CompleteDirs()})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["endpoints"] = []
+
+    def opt_endpoint(self, description: str) -> None:
+        """Listen on this Twisted endpoint, such as tcp:11112:interface=127.0.0.1; may be repeated."""
+        self["endpoints"].append(description)
+
+    def opt_version(self) -> NoReturn:
+        """Print the version and exit."""
+        print(f"txdicom {__version__}")  # noqa: T201 - this is what was asked for
+        sys.exit(0)
+
+    def parseArgs(self, port: str | None = None) -> None:
+        """Take the port."""
+        if port is not None:
+            if self["port"] is not None:
+                raise usage.UsageError("the port is given twice")
+            self["port"] = port
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse the command line.
+
+        :raises SystemExit: with 1 after saying what is wrong with it, with 0 after printing help or version.
+        """
+        if options is not None and not options:
+            sys.stderr.write(f"{self}\n")
+            sys.exit(1)
+        try:
+            super().parseOptions(options if options is None else self._optionsFirst(list(options)))
+        except usage.UsageError as error:
+            sys.stderr.write(f"storescp: {error}\n{self.synopsis}\n")
+            sys.exit(1)
+
+    def _optionsFirst(self, arguments: list[str]) -> list[str]:
+        """Move the port behind the options, which is where `usage.Options` wants it."""
+        try:
+            options, rest = getopt.gnu_getopt(arguments, self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise usage.UsageError(str(error)) from error
+        ordered = []
+        for option, value in options:
+            if f"{option[2:]}=" in self.longOpt or f"{option[1:]}:" in self.shortOpt:
+                ordered += [option, value]
+            else:
+                ordered.append(option)
+        return [*ordered, "--", *rest]
+
+    def postOptions(self) -> None:
+        """Check every value."""
+        self["verbose"] = self["verbose"] or self["debug"]
+        self["sleep-after"] = self._seconds("sleep-after", 0.0)
+        self["sleep-during"] = self._seconds("sleep-during", 0.0)
+        self["acse-timeout"] = self._seconds("acse-timeout", 0.1)
+        self["max-pdu"] = self._maximumPDULength()
+        if self["port"] is not None:
+            self["port"] = self._whole("port", 0, 65535)
+        elif not self["endpoints"]:
+            raise usage.UsageError("a port or an endpoint to listen on is missing")
+        title = self["aetitle"].strip(" ")
+        if not 1 <= len(title) <= 16 or "\\" in title or not (title.isascii() and title.isprintable()):
+            raise usage.UsageError(f"--aetitle {self['aetitle']!r} is not an AE title of 1 to 16 characters")
+        self["aetitle"] = title
+        self._checkDirectory()
+
+    def _checkDirectory(self) -> None:
+        directory = os.path.abspath(self["output-directory"])
+        self["output-directory"] = directory
+        if self["ignore"]:
+            return
+        if not os.path.isdir(directory):
+            raise usage.UsageError(f"output directory {directory} does not exist or is not a directory")
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise usage.UsageError(f"output directory {directory} cannot be written to")
+
+    def _maximumPDULength(self) -> int:
+        length = self._whole("max-pdu", 0, sys.maxsize)
+        if 0 < length < _SMALLEST_PDU:
+            raise usage.UsageError(f"Maximum receive PDU length ({length}) too small, at least {_SMALLEST_PDU} or 0")
+        if length > _LARGEST_PDU:
+            raise usage.UsageError(f"Maximum receive PDU length ({length}) too big, at most {_LARGEST_PDU}")
+        return length
+
+    def _whole(self, name: str, least: int, most: int) -> int:
+        text = self[name]
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+            raise usage.UsageError(f"--{name} {text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    def _seconds(self, name: str, least: float) -> float:
+        text = self[name]
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
+        if not least <= seconds <= _LONGEST_TIME:
+            raise usage.UsageError(f"--{name} {text!r} is not a number of seconds from {least:g} to {_LONGEST_TIME:g}")
+        return seconds

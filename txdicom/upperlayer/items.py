@@ -1,0 +1,605 @@
+"""
+The variable items of A-ASSOCIATE: presentation contexts, and the sub-items of the user information.
+
+Every class here is one item. Its `encode` gives the whole item, with its four header bytes (type, reserved, length);
+its `decode` takes only what follows that header. Layouts are those of PS3.8 9.3.2 and 9.3.3, PS3.8 Annex D and PS3.7
+Annex D.3.
+
+On receipt, reserved bytes and bytes after the last known field of an item are ignored, and whatever is too short or
+runs past the end of what contains it raises `PDUError` (invalid PDU parameter value). On sending, reserved bytes are 0,
+and a value that does not fit its field raises `LocalProtocolError`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, Self, TypeAlias, TypeVar
+
+from txdicom.errors import AbortReason, LocalProtocolError, PDUError
+
+__all__ = [
+    "MAX_PRESENTATION_CONTEXTS",
+    "MAX_TRANSFER_SYNTAXES",
+    "MAX_UID_LENGTH",
+    "MAX_USER_INFORMATION_ITEMS",
+    "MAX_VERSION_NAME_RECEIVED",
+    "MAX_VERSION_NAME_SENT",
+    "AsynchronousOperationsWindow",
+    "ContextResult",
+    "FieldReader",
+    "ItemType",
+    "Octets",
+    "PresentationContextAC",
+    "PresentationContextRQ",
+    "RoleSelection",
+    "SOPClassCommonExtendedNegotiation",
+    "SOPClassExtendedNegotiation",
+    "UserIdentityAC",
+    "UserIdentityRQ",
+    "UserInformation",
+    "decodeUID",
+    "encodeItem",
+    "encodeNumber",
+    "encodeUID",
+    "invalid",
+    "walkItems",
+]
+
+_T = TypeVar("_T")
+
+#: What a decoder reads from; it keeps no reference to it.
+Octets: TypeAlias = bytes | memoryview
+
+#: Presentation contexts in one A-ASSOCIATE: there are no more odd numbers from 1 to 255.
+MAX_PRESENTATION_CONTEXTS: Final = 128
+#: Transfer syntaxes that one presentation context may propose; a bound of ours, far above what exists.
+MAX_TRANSFER_SYNTAXES: Final = 256
+#: Sub-items of all kinds in one user information item; a bound of ours.
+MAX_USER_INFORMATION_ITEMS: Final = 1024
+#: Characters in a UID (PS3.5 9.1).
+MAX_UID_LENGTH: Final = 64
+#: Characters in an implementation version name that we send (PS3.7 D.3.3.2.3).
+MAX_VERSION_NAME_SENT: Final = 16
+#: Characters in an implementation version name that we put up with, as peers get this wrong harmlessly.
+MAX_VERSION_NAME_RECEIVED: Final = 64
+
+_ITEM_HEADER: Final = struct.Struct(">BBH")
+
+
+class ItemType(IntEnum):
+    """The first byte of each item and sub-item that has a meaning here."""
+
+    APPLICATION_CONTEXT = 0x10
+    PRESENTATION_CONTEXT_RQ = 0x20
+    PRESENTATION_CONTEXT_AC = 0x21
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ASYNCHRONOUS_OPERATIONS_WINDOW = 0x53
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    EXTENDED_NEGOTIATION = 0x56
+    COMMON_EXTENDED_NEGOTIATION = 0x57
+    USER_IDENTITY_RQ = 0x58
+    USER_IDENTITY_AC = 0x59
+
+
+class ContextResult(IntEnum):
+    """Result of one presentation context in an A-ASSOCIATE-AC (PS3.8 Table 9-18)."""
+
+    ACCEPTANCE = 0
+    USER_REJECTION = 1
+    NO_REASON = 2
+    ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+    TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+
+
+def invalid(message: str) -> PDUError:
+    """Make the error for a parameter whose value, or whose length, is not allowed."""
+    return PDUError(AbortReason.INVALID_PDU_PARAMETER_VALUE, message)
+
+
+class FieldReader:
+    """
+    Reads the fields of one item or PDU from first to last.
+
+    :param octets: what to read from.
+    """
+
+    __slots__ = ("_octets", "_offset")
+
+    def __init__(self, octets: Octets) -> None:
+        self._octets = octets
+        self._offset = 0
+
+    def take(self, size: int, name: str) -> Octets:
+        """
+        Return the next `size` bytes.
+
+        :param name: what they are, for the error's message.
+        :raises PDUError: if fewer than that are left.
+        """
+        end = self._offset + size
+        if end > len(self._octets):
+            left = len(self._octets) - self._offset
+            raise invalid(f"{name} has {size} bytes, but only {left} are left of what contains it")
+        taken = self._octets[self._offset : end]
+        self._offset = end
+        return taken
+
+    def number(self, size: int, name: str) -> int:
+        """Return the next `size` bytes as an unsigned number; errors as for `take`."""
+        return int.from_bytes(self.take(size, name), "big")
+
+    def counted(self, name: str) -> Octets:
+        """Return the bytes that a two byte length announces; errors as for `take`."""
+        return self.take(self.number(2, f"length of {name}"), name)
+
+    def rest(self) -> Octets:
+        """Return all that is left."""
+        taken = self._octets[self._offset :]
+        self._offset = len(self._octets)
+        return taken
+
+    def __bool__(self) -> bool:
+        return self._offset < len(self._octets)
+
+
+def walkItems(octets: Octets, container: str) -> Iterator[tuple[int, int, Octets]]:
+    """
+    Go through a sequence of items, which must fill `octets` exactly.
+
+    :param container: what the items are in, for the error's message.
+    :return: of each its type, the second byte of its header (reserved in all but one kind), and its value.
+    :raises PDUError: if an item or its header runs past the end.
+    """
+    offset, end = 0, len(octets)
+    while offset < end:
+        start = offset + _ITEM_HEADER.size
+        if start > end:
+            raise invalid(f"{end - offset} bytes at the end of {container} are too few for an item header")
+        itemType, second, length = _ITEM_HEADER.unpack_from(octets, offset)
+        offset = start + length
+        if offset > end:
+            raise invalid(f"item 0x{itemType:02X} has {length} bytes, but {container} has only {end - start} left")
+        yield itemType, second, octets[start:offset]
+
+
+def encodeNumber(value: int, size: int, name: str) -> bytes:
+    """
+    Encode an unsigned number in `size` bytes, most significant first.
+
+    :param name: what it is, for the error's message.
+    :raises LocalProtocolError: if it does not fit.
+    """
+    try:
+        return value.to_bytes(size, "big")
+    except OverflowError:
+        raise LocalProtocolError(f"{name} {value} does not fit in {size} bytes") from None
+
+
+def encodeItem(itemType: int, value: bytes, second: int = 0) -> bytes:
+    """
+    Put an item header before `value`.
+
+    :param second: the second byte of the header.
+    :raises LocalProtocolError: if `value` is longer than the 65535 bytes that an item can hold.
+    """
+    header = encodeNumber(itemType, 1, "item type") + encodeNumber(second, 1, "second byte of item header")
+    return header + _counted(value, f"item 0x{itemType:02X}")
+
+
+def encodeUID(uid: str, name: str) -> bytes:
+    """
+    Encode a UID, unpadded as PS3.8 Annex F wants it.
+
+    :param name: what it is, for the error's message.
+    :raises LocalProtocolError: if it is not ASCII or has more than `MAX_UID_LENGTH` characters.
+    """
+    if not uid.isascii() or len(uid) > MAX_UID_LENGTH:
+        raise LocalProtocolError(f"{name} {uid!r} is not ASCII of at most {MAX_UID_LENGTH} characters")
+    return uid.encode("ascii")
+
+
+def decodeUID(octets: Octets, name: str) -> str:
+    """
+    Decode a UID without the spaces and NULs that some peers pad it with.
+
+    Its syntax is not looked at: negotiation will simply not know a UID that is none.
+
+    :param name: what it is, for the error's message.
+    :raises PDUError: if it is not ASCII or has more than `MAX_UID_LENGTH` characters.
+    """
+    try:
+        uid = str(octets, "ascii").rstrip("\0 ")
+    except UnicodeDecodeError:
+        raise invalid(f"{name} is not ASCII") from None
+    if len(uid) > MAX_UID_LENGTH:
+        raise invalid(f"{name} has {len(uid)} characters, more than {MAX_UID_LENGTH}")
+    return uid
+
+
+def _counted(value: bytes, name: str) -> bytes:
+    return encodeNumber(len(value), 2, f"length of {name}") + value
+
+
+def _encodeContextID(contextID: int) -> bytes:
+    if contextID % 2 == 0:
+        raise LocalProtocolError(f"presentation context ID {contextID} is not odd")
+    return encodeNumber(contextID, 1, "presentation context ID")
+
+
+def _decodeContextID(reader: FieldReader) -> int:
+    contextID = reader.number(1, "presentation context ID")
+    if contextID % 2 == 0:
+        raise invalid(f"presentation context ID {contextID} is not odd")
+    return contextID
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationContextRQ:
+    """
+    A presentation context as it is proposed (PS3.8 9.3.2.2).
+
+    :ivar contextID: odd, 1 to 255.
+    :ivar abstractSyntax: a UID; "" if the peer left the sub-item out. Of several the first one is taken.
+    :ivar transferSyntaxes: UIDs in the order in which they came, on receipt at most `MAX_TRANSFER_SYNTAXES`.
+    """
+
+    contextID: int
+    abstractSyntax: str
+    transferSyntaxes: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        """Encode the whole item (type 0x20)."""
+        abstractSyntax = encodeUID(self.abstractSyntax, "abstract syntax")
+        parts = [_encodeContextID(self.contextID), bytes(3), encodeItem(ItemType.ABSTRACT_SYNTAX, abstractSyntax)]
+        parts += [encodeItem(ItemType.TRANSFER_SYNTAX, encodeUID(s, "transfer syntax")) for s in self.transferSyntaxes]
+        return encodeItem(ItemType.PRESENTATION_CONTEXT_RQ, b"".join(parts))
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        reader = FieldReader(octets)
+        contextID = _decodeContextID(reader)
+        reader.take(3, "reserved field of presentation context")
+        abstractSyntax = None
+        transferSyntaxes: list[str] = []
+        for itemType, _, value in walkItems(reader.rest(), f"presentation context {contextID}"):
+            if itemType == ItemType.TRANSFER_SYNTAX:
+                if len(transferSyntaxes) == MAX_TRANSFER_SYNTAXES:
+                    raise invalid(f"presentation context {contextID} proposes over {MAX_TRANSFER_SYNTAXES} syntaxes")
+                transferSyntaxes.append(decodeUID(value, "transfer syntax"))
+            elif itemType == ItemType.ABSTRACT_SYNTAX and abstractSyntax is None:
+                abstractSyntax = decodeUID(value, "abstract syntax")
+        return cls(contextID, abstractSyntax or "", tuple(transferSyntaxes))
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationContextAC:
+    """
+    The answer to a proposed presentation context (PS3.8 9.3.3.2).
+
+    :ivar contextID: odd, 1 to 255.
+    :ivar result: a `ContextResult`; on receipt any number from 0 to 255, and only 0 accepts.
+    :ivar transferSyntax: the UID that was chosen. Unless the context is accepted it means nothing: it is "" then if
+        the peer sent none, or something that cannot be read. Of several the first one is taken.
+    """
+
+    contextID: int
+    result: int
+    transferSyntax: str
+
+    def encode(self) -> bytes:
+        """Encode the whole item (type 0x21)."""
+        if self.result == ContextResult.ACCEPTANCE and not self.transferSyntax:
+            raise LocalProtocolError(f"presentation context {self.contextID} is accepted without a transfer syntax")
+        transferSyntax = encodeItem(ItemType.TRANSFER_SYNTAX, encodeUID(self.transferSyntax, "transfer syntax"))
+        result = encodeNumber(self.result, 1, "presentation context result")
+        value = _encodeContextID(self.contextID) + b"\0" + result + b"\0" + transferSyntax
+        return encodeItem(ItemType.PRESENTATION_CONTEXT_AC, value)
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`, also if it is accepted without a transfer syntax."""
+        reader = FieldReader(octets)
+        contextID = _decodeContextID(reader)
+        reader.take(1, "reserved field of presentation context")
+        result = reader.number(1, "presentation context result")
+        reader.take(1, "reserved field of presentation context")
+        try:
+            transferSyntax = cls._decodeTransferSyntax(reader.rest(), contextID)
+        except PDUError:
+            if result == ContextResult.ACCEPTANCE:
+                raise
+            transferSyntax = ""
+        return cls(contextID, result, transferSyntax)
+
+    @staticmethod
+    def _decodeTransferSyntax(octets: Octets, contextID: int) -> str:
+        for itemType, _, value in walkItems(octets, f"presentation context {contextID}"):
+            if itemType == ItemType.TRANSFER_SYNTAX and (uid := decodeUID(value, "transfer syntax")):
+                return uid
+        raise invalid(f"presentation context {contextID} is accepted without a transfer syntax")
+
+
+@dataclass(frozen=True, slots=True)
+class AsynchronousOperationsWindow:
+    """How many operations may be outstanding at once, each 0 to 65535, 0 meaning any number (PS3.7 D.3.3.3)."""
+
+    maximumInvoked: int
+    maximumPerformed: int
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x53)."""
+        invoked = encodeNumber(self.maximumInvoked, 2, "maximum number operations invoked")
+        performed = encodeNumber(self.maximumPerformed, 2, "maximum number operations performed")
+        return encodeItem(ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW, invoked + performed)
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        reader = FieldReader(octets)
+        invoked = reader.number(2, "maximum number operations invoked")
+        return cls(invoked, reader.number(2, "maximum number operations performed"))
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSelection:
+    """
+    Which roles the requestor may take for one SOP class (PS3.7 D.3.3.4).
+
+    :ivar scuRole: whether SCU is proposed, or accepted; only the value 1 says so, anything else on receipt does not.
+    :ivar scpRole: likewise of SCP.
+    """
+
+    sopClassUID: str
+    scuRole: bool
+    scpRole: bool
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x54)."""
+        uid = _counted(encodeUID(self.sopClassUID, "SOP class UID of role selection"), "SOP class UID")
+        return encodeItem(ItemType.ROLE_SELECTION, uid + bytes((self.scuRole, self.scpRole)))
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        reader = FieldReader(octets)
+        name = "SOP class UID of role selection"
+        uid = decodeUID(reader.counted(name), name)
+        return cls(uid, reader.number(1, "SCU role") == 1, reader.number(1, "SCP role") == 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SOPClassExtendedNegotiation:
+    """Application information about one SOP class, of which only its service class knows more (PS3.7 D.3.3.5)."""
+
+    sopClassUID: str
+    information: bytes
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x56)."""
+        uid = _counted(encodeUID(self.sopClassUID, "SOP class UID of extended negotiation"), "SOP class UID")
+        return encodeItem(ItemType.EXTENDED_NEGOTIATION, uid + self.information)
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        reader = FieldReader(octets)
+        name = "SOP class UID of extended negotiation"
+        uid = decodeUID(reader.counted(name), name)
+        return cls(uid, bytes(reader.rest()))
+
+
+@dataclass(frozen=True, slots=True)
+class SOPClassCommonExtendedNegotiation:
+    """
+    To which service class, and to which general SOP classes, a SOP class belongs (PS3.7 D.3.3.6).
+
+    :ivar version: version of this sub-item, 0 to 255; it travels in the second byte of the header. What later versions
+        may append is ignored.
+    """
+
+    sopClassUID: str
+    serviceClassUID: str
+    relatedGeneralSOPClassUIDs: tuple[str, ...] = ()
+    version: int = 0
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x57)."""
+        sopClass = _counted(encodeUID(self.sopClassUID, "SOP class UID"), "SOP class UID")
+        serviceClass = _counted(encodeUID(self.serviceClassUID, "service class UID"), "service class UID")
+        name = "related general SOP class UID"
+        related = b"".join(_counted(encodeUID(uid, name), name) for uid in self.relatedGeneralSOPClassUIDs)
+        value = sopClass + serviceClass + _counted(related, "related general SOP class identification")
+        return encodeItem(ItemType.COMMON_EXTENDED_NEGOTIATION, value, self.version)
+
+    @classmethod
+    def decode(cls, octets: Octets, version: int = 0) -> Self:
+        """Decode what follows the item header, whose second byte is `version`; raises `PDUError`."""
+        reader = FieldReader(octets)
+        name = "SOP class UID of common extended negotiation"
+        sopClassUID = decodeUID(reader.counted(name), name)
+        serviceClassUID = decodeUID(reader.counted("service class UID"), "service class UID")
+        related = FieldReader(reader.counted("related general SOP class identification"))
+        name = "related general SOP class UID"
+        uids = []
+        while related:
+            uids.append(decodeUID(related.counted(name), name))
+        return cls(sopClassUID, serviceClassUID, tuple(uids), version)
+
+
+# The fields of the two user identity items are passwords, tickets and tokens: out of repr they are out of logs too.
+
+
+@dataclass(frozen=True, slots=True)
+class UserIdentityRQ:
+    """
+    Who the requestor's user says to be (PS3.7 D.3.3.7.1).
+
+    :ivar identityType: 1 user name, 2 user name and passcode, 3 Kerberos ticket, 4 SAML assertion, 5 JSON web token;
+        on receipt any number from 0 to 255.
+    :ivar primaryField: user name (UTF-8), ticket, assertion or token.
+    :ivar secondaryField: the passcode (UTF-8) if `identityType` is 2, else empty.
+    """
+
+    identityType: int
+    primaryField: bytes = field(repr=False)
+    secondaryField: bytes = field(default=b"", repr=False)
+    positiveResponseRequested: bool = False
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x58)."""
+        start = encodeNumber(self.identityType, 1, "user identity type") + bytes((self.positiveResponseRequested,))
+        primary = _counted(self.primaryField, "primary field of user identity")
+        secondary = _counted(self.secondaryField, "secondary field of user identity")
+        return encodeItem(ItemType.USER_IDENTITY_RQ, start + primary + secondary)
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        reader = FieldReader(octets)
+        identityType = reader.number(1, "user identity type")
+        requested = reader.number(1, "positive response requested") == 1
+        primary = bytes(reader.counted("primary field of user identity"))
+        return cls(identityType, primary, bytes(reader.counted("secondary field of user identity")), requested)
+
+
+@dataclass(frozen=True, slots=True)
+class UserIdentityAC:
+    """The acceptor's positive answer to a user identity; empty unless a ticket or assertion goes back (D.3.3.7.2)."""
+
+    serverResponse: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """Encode the whole sub-item (type 0x59)."""
+        return encodeItem(ItemType.USER_IDENTITY_AC, _counted(self.serverResponse, "server response"))
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        return cls(bytes(FieldReader(octets).counted("server response of user identity")))
+
+
+#: The sub-items of which only the first one counts, but for the user identity, which is of two types.
+_SINGLE_ITEMS: Final = (
+    ItemType.MAXIMUM_LENGTH,
+    ItemType.IMPLEMENTATION_CLASS_UID,
+    ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW,
+    ItemType.IMPLEMENTATION_VERSION_NAME,
+)
+
+
+def _decodeMaximumLength(octets: Octets) -> int:
+    return FieldReader(octets).number(4, "maximum length")
+
+
+def _decodeImplementationClassUID(octets: Octets) -> str:
+    return decodeUID(octets, "implementation class UID")
+
+
+def _encodeVersionName(name: str) -> bytes:
+    if not name.isascii() or len(name) > MAX_VERSION_NAME_SENT:
+        raise LocalProtocolError(f"implementation version name {name!r} is not ASCII of at most 16 characters")
+    return name.encode("ascii")
+
+
+def _decodeVersionName(octets: Octets) -> str:
+    name = str(octets, "latin-1").strip("\0 ")
+    if len(name) > MAX_VERSION_NAME_RECEIVED:
+        raise invalid(f"implementation version name has {len(name)} characters, over {MAX_VERSION_NAME_RECEIVED}")
+    return name
+
+
+def _decodeFirst(values: Mapping[int, Octets], itemType: int, decode: Callable[[Octets], _T]) -> _T | None:
+    value = values.get(itemType)
+    return None if value is None else decode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class UserInformation:
+    """
+    The user information item: everything an association negotiates but contexts (PS3.8 9.3.2.3, PS3.7 D.3.3).
+
+    Of a sub-item that can be there only once the first one counts, and a repeated one is not looked at: that is not
+    worth an abort. None says that a sub-item is absent.
+
+    :ivar maximumLength: longest P-DATA-TF body in bytes that the sender of this item wants to get; 0 is no limit.
+    :ivar implementationVersionName: to be sent at most `MAX_VERSION_NAME_SENT` ASCII characters. On receipt up to
+        `MAX_VERSION_NAME_RECEIVED`, read as latin-1 and without spaces and NULs around it.
+    :ivar userIdentity: whichever of its two kinds came first; that it is the right one is not checked here.
+    :ivar unknown: sub-items with a meaning unknown here, as type and value; they are encoded after all others.
+    """
+
+    maximumLength: int | None = None
+    implementationClassUID: str | None = None
+    implementationVersionName: str | None = None
+    asynchronousOperations: AsynchronousOperationsWindow | None = None
+    roleSelections: tuple[RoleSelection, ...] = ()
+    extendedNegotiations: tuple[SOPClassExtendedNegotiation, ...] = ()
+    commonExtendedNegotiations: tuple[SOPClassCommonExtendedNegotiation, ...] = ()
+    userIdentity: UserIdentityRQ | UserIdentityAC | None = None
+    unknown: tuple[tuple[int, bytes], ...] = ()
+
+    def encode(self) -> bytes:
+        """Encode the whole item (type 0x50), its sub-items in the order of their types."""
+        parts = []
+        if self.maximumLength is not None:
+            parts.append(encodeItem(ItemType.MAXIMUM_LENGTH, encodeNumber(self.maximumLength, 4, "maximum length")))
+        if self.implementationClassUID is not None:
+            uid = encodeUID(self.implementationClassUID, "implementation class UID")
+            parts.append(encodeItem(ItemType.IMPLEMENTATION_CLASS_UID, uid))
+        if self.asynchronousOperations is not None:
+            parts.append(self.asynchronousOperations.encode())
+        parts += [role.encode() for role in self.roleSelections]
+        if self.implementationVersionName is not None:
+            name = _encodeVersionName(self.implementationVersionName)
+            parts.append(encodeItem(ItemType.IMPLEMENTATION_VERSION_NAME, name))
+        parts += [negotiation.encode() for negotiation in self.extendedNegotiations]
+        parts += [negotiation.encode() for negotiation in self.commonExtendedNegotiations]
+        if self.userIdentity is not None:
+            parts.append(self.userIdentity.encode())
+        parts += [encodeItem(itemType, value) for itemType, value in self.unknown]
+        return encodeItem(ItemType.USER_INFORMATION, b"".join(parts))
+
+    @classmethod
+    def decode(cls, octets: Octets) -> Self:
+        """Decode what follows the item header; raises `PDUError`."""
+        first: dict[int, Octets] = {}
+        roles, extended, common = [], [], []
+        identity: UserIdentityRQ | UserIdentityAC | None = None
+        unknown = []
+        for count, (itemType, second, value) in enumerate(walkItems(octets, "user information")):
+            if count == MAX_USER_INFORMATION_ITEMS:
+                raise invalid(f"user information has more than {MAX_USER_INFORMATION_ITEMS} sub-items")
+            if itemType in _SINGLE_ITEMS:
+                first.setdefault(itemType, value)
+            elif itemType == ItemType.ROLE_SELECTION:
+                roles.append(RoleSelection.decode(value))
+            elif itemType == ItemType.EXTENDED_NEGOTIATION:
+                extended.append(SOPClassExtendedNegotiation.decode(value))
+            elif itemType == ItemType.COMMON_EXTENDED_NEGOTIATION:
+                common.append(SOPClassCommonExtendedNegotiation.decode(value, second))
+            elif itemType == ItemType.USER_IDENTITY_RQ:
+                identity = identity or UserIdentityRQ.decode(value)
+            elif itemType == ItemType.USER_IDENTITY_AC:
+                identity = identity or UserIdentityAC.decode(value)
+            else:
+                unknown.append((itemType, bytes(value)))
+        return cls(
+            _decodeFirst(first, ItemType.MAXIMUM_LENGTH, _decodeMaximumLength),
+            _decodeFirst(first, ItemType.IMPLEMENTATION_CLASS_UID, _decodeImplementationClassUID),
+            _decodeFirst(first, ItemType.IMPLEMENTATION_VERSION_NAME, _decodeVersionName),
+            _decodeFirst(first, ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW, AsynchronousOperationsWindow.decode),
+            tuple(roles),
+            tuple(extended),
+            tuple(common),
+            identity,
+            tuple(unknown),
+        )
