@@ -12,26 +12,33 @@ and a value that does not fit its field raises `LocalProtocolError`.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, Self, TypeAlias, TypeVar
+from typing import Final, Self, TypeVar
 
-from txdicom.errors import AbortReason, LocalProtocolError, PDUError
+from txdicom.errors import LocalProtocolError, PDUError
+from txdicom.upperlayer.fields import (
+    FieldReader,
+    Octets,
+    decodeUID,
+    encodeCounted,
+    encodeItem,
+    encodeNumber,
+    encodeUID,
+    invalid,
+    walkItems,
+)
 
 __all__ = [
     "MAX_PRESENTATION_CONTEXTS",
     "MAX_TRANSFER_SYNTAXES",
-    "MAX_UID_LENGTH",
     "MAX_USER_INFORMATION_ITEMS",
     "MAX_VERSION_NAME_RECEIVED",
     "MAX_VERSION_NAME_SENT",
     "AsynchronousOperationsWindow",
     "ContextResult",
-    "FieldReader",
     "ItemType",
-    "Octets",
     "PresentationContextAC",
     "PresentationContextRQ",
     "RoleSelection",
@@ -40,18 +47,9 @@ __all__ = [
     "UserIdentityAC",
     "UserIdentityRQ",
     "UserInformation",
-    "decodeUID",
-    "encodeItem",
-    "encodeNumber",
-    "encodeUID",
-    "invalid",
-    "walkItems",
 ]
 
 _T = TypeVar("_T")
-
-#: What a decoder reads from; it keeps no reference to it.
-Octets: TypeAlias = bytes | memoryview
 
 #: Presentation contexts in one A-ASSOCIATE: there are no more odd numbers from 1 to 255.
 MAX_PRESENTATION_CONTEXTS: Final = 128
@@ -59,14 +57,10 @@ MAX_PRESENTATION_CONTEXTS: Final = 128
 MAX_TRANSFER_SYNTAXES: Final = 256
 #: Sub-items of all kinds in one user information item; a bound of ours.
 MAX_USER_INFORMATION_ITEMS: Final = 1024
-#: Characters in a UID (PS3.5 9.1).
-MAX_UID_LENGTH: Final = 64
 #: Characters in an implementation version name that we send (PS3.7 D.3.3.2.3).
 MAX_VERSION_NAME_SENT: Final = 16
 #: Characters in an implementation version name that we put up with, as peers get this wrong harmlessly.
 MAX_VERSION_NAME_RECEIVED: Final = 64
-
-_ITEM_HEADER: Final = struct.Struct(">BBH")
 
 
 class ItemType(IntEnum):
@@ -97,135 +91,6 @@ class ContextResult(IntEnum):
     NO_REASON = 2
     ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
     TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
-
-
-def invalid(message: str) -> PDUError:
-    """Make the error for a parameter whose value, or whose length, is not allowed."""
-    return PDUError(AbortReason.INVALID_PDU_PARAMETER_VALUE, message)
-
-
-class FieldReader:
-    """
-    Reads the fields of one item or PDU from first to last.
-
-    :param octets: what to read from.
-    """
-
-    __slots__ = ("_octets", "_offset")
-
-    def __init__(self, octets: Octets) -> None:
-        self._octets = octets
-        self._offset = 0
-
-    def take(self, size: int, name: str) -> Octets:
-        """
-        Return the next `size` bytes.
-
-        :param name: what they are, for the error's message.
-        :raises PDUError: if fewer than that are left.
-        """
-        end = self._offset + size
-        if end > len(self._octets):
-            left = len(self._octets) - self._offset
-            raise invalid(f"{name} has {size} bytes, but only {left} are left of what contains it")
-        taken = self._octets[self._offset : end]
-        self._offset = end
-        return taken
-
-    def number(self, size: int, name: str) -> int:
-        """Return the next `size` bytes as an unsigned number; errors as for `take`."""
-        return int.from_bytes(self.take(size, name), "big")
-
-    def counted(self, name: str) -> Octets:
-        """Return the bytes that a two byte length announces; errors as for `take`."""
-        return self.take(self.number(2, f"length of {name}"), name)
-
-    def rest(self) -> Octets:
-        """Return all that is left."""
-        taken = self._octets[self._offset :]
-        self._offset = len(self._octets)
-        return taken
-
-    def __bool__(self) -> bool:
-        return self._offset < len(self._octets)
-
-
-def walkItems(octets: Octets, container: str) -> Iterator[tuple[int, int, Octets]]:
-    """
-    Go through a sequence of items, which must fill `octets` exactly.
-
-    :param container: what the items are in, for the error's message.
-    :return: of each its type, the second byte of its header (reserved in all but one kind), and its value.
-    :raises PDUError: if an item or its header runs past the end.
-    """
-    offset, end = 0, len(octets)
-    while offset < end:
-        start = offset + _ITEM_HEADER.size
-        if start > end:
-            raise invalid(f"{end - offset} bytes at the end of {container} are too few for an item header")
-        itemType, second, length = _ITEM_HEADER.unpack_from(octets, offset)
-        offset = start + length
-        if offset > end:
-            raise invalid(f"item 0x{itemType:02X} has {length} bytes, but {container} has only {end - start} left")
-        yield itemType, second, octets[start:offset]
-
-
-def encodeNumber(value: int, size: int, name: str) -> bytes:
-    """
-    Encode an unsigned number in `size` bytes, most significant first.
-
-    :param name: what it is, for the error's message.
-    :raises LocalProtocolError: if it does not fit.
-    """
-    try:
-        return value.to_bytes(size, "big")
-    except OverflowError:
-        raise LocalProtocolError(f"{name} {value} does not fit in {size} bytes") from None
-
-
-def encodeItem(itemType: int, value: bytes, second: int = 0) -> bytes:
-    """
-    Put an item header before `value`.
-
-    :param second: the second byte of the header.
-    :raises LocalProtocolError: if `value` is longer than the 65535 bytes that an item can hold.
-    """
-    header = encodeNumber(itemType, 1, "item type") + encodeNumber(second, 1, "second byte of item header")
-    return header + _counted(value, f"item 0x{itemType:02X}")
-
-
-def encodeUID(uid: str, name: str) -> bytes:
-    """
-    Encode a UID, unpadded as PS3.8 Annex F wants it.
-
-    :param name: what it is, for the error's message.
-    :raises LocalProtocolError: if it is not ASCII or has more than `MAX_UID_LENGTH` characters.
-    """
-    if not uid.isascii() or len(uid) > MAX_UID_LENGTH:
-        raise LocalProtocolError(f"{name} {uid!r} is not ASCII of at most {MAX_UID_LENGTH} characters")
-    return uid.encode("ascii")
-
-
-def decodeUID(octets: Octets, name: str) -> str:
-    """
-    Decode a UID without the spaces and NULs that some peers pad it with.
-
-    Its syntax is not looked at: negotiation will simply not know a UID that is none.
-
-    :param name: what it is, for the error's message.
-    :raises PDUError: if it is not ASCII or has more than `MAX_UID_LENGTH` characters.
-    """
-    try:
-        uid = str(octets, "ascii").rstrip("\0 ")
-    except UnicodeDecodeError:
-        raise invalid(f"{name} is not ASCII") from None
-    if len(uid) > MAX_UID_LENGTH:
-        raise invalid(f"{name} has {len(uid)} characters, more than {MAX_UID_LENGTH}")
-    return uid
-
-
-def _counted(value: bytes, name: str) -> bytes:
-    return encodeNumber(len(value), 2, f"length of {name}") + value
 
 
 def _encodeContextID(contextID: int) -> bytes:
@@ -364,7 +229,7 @@ class RoleSelection:
 
     def encode(self) -> bytes:
         """Encode the whole sub-item (type 0x54)."""
-        uid = _counted(encodeUID(self.sopClassUID, "SOP class UID of role selection"), "SOP class UID")
+        uid = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID of role selection"), "SOP class UID")
         return encodeItem(ItemType.ROLE_SELECTION, uid + bytes((self.scuRole, self.scpRole)))
 
     @classmethod
@@ -385,7 +250,7 @@ class SOPClassExtendedNegotiation:
 
     def encode(self) -> bytes:
         """Encode the whole sub-item (type 0x56)."""
-        uid = _counted(encodeUID(self.sopClassUID, "SOP class UID of extended negotiation"), "SOP class UID")
+        uid = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID of extended negotiation"), "SOP class UID")
         return encodeItem(ItemType.EXTENDED_NEGOTIATION, uid + self.information)
 
     @classmethod
@@ -413,11 +278,11 @@ class SOPClassCommonExtendedNegotiation:
 
     def encode(self) -> bytes:
         """Encode the whole sub-item (type 0x57)."""
-        sopClass = _counted(encodeUID(self.sopClassUID, "SOP class UID"), "SOP class UID")
-        serviceClass = _counted(encodeUID(self.serviceClassUID, "service class UID"), "service class UID")
+        sopClass = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID"), "SOP class UID")
+        serviceClass = encodeCounted(encodeUID(self.serviceClassUID, "service class UID"), "service class UID")
         name = "related general SOP class UID"
-        related = b"".join(_counted(encodeUID(uid, name), name) for uid in self.relatedGeneralSOPClassUIDs)
-        value = sopClass + serviceClass + _counted(related, "related general SOP class identification")
+        related = b"".join(encodeCounted(encodeUID(uid, name), name) for uid in self.relatedGeneralSOPClassUIDs)
+        value = sopClass + serviceClass + encodeCounted(related, "related general SOP class identification")
         return encodeItem(ItemType.COMMON_EXTENDED_NEGOTIATION, value, self.version)
 
     @classmethod
@@ -457,8 +322,8 @@ class UserIdentityRQ:
     def encode(self) -> bytes:
         """Encode the whole sub-item (type 0x58)."""
         start = encodeNumber(self.identityType, 1, "user identity type") + bytes((self.positiveResponseRequested,))
-        primary = _counted(self.primaryField, "primary field of user identity")
-        secondary = _counted(self.secondaryField, "secondary field of user identity")
+        primary = encodeCounted(self.primaryField, "primary field of user identity")
+        secondary = encodeCounted(self.secondaryField, "secondary field of user identity")
         return encodeItem(ItemType.USER_IDENTITY_RQ, start + primary + secondary)
 
     @classmethod
@@ -479,7 +344,7 @@ class UserIdentityAC:
 
     def encode(self) -> bytes:
         """Encode the whole sub-item (type 0x59)."""
-        return encodeItem(ItemType.USER_IDENTITY_AC, _counted(self.serverResponse, "server response"))
+        return encodeItem(ItemType.USER_IDENTITY_AC, encodeCounted(self.serverResponse, "server response"))
 
     @classmethod
     def decode(cls, octets: Octets) -> Self:

@@ -15,20 +15,22 @@ from enum import IntEnum
 from typing import ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError, RejectReason, RejectResult
-from txdicom.upperlayer.items import (
-    MAX_PRESENTATION_CONTEXTS,
+from txdicom.upperlayer.fields import (
     FieldReader,
-    ItemType,
     Octets,
-    PresentationContextAC,
-    PresentationContextRQ,
-    UserInformation,
     decodeUID,
     encodeItem,
     encodeNumber,
     encodeUID,
     invalid,
     walkItems,
+)
+from txdicom.upperlayer.items import (
+    MAX_PRESENTATION_CONTEXTS,
+    ItemType,
+    PresentationContextAC,
+    PresentationContextRQ,
+    UserInformation,
 )
 
 __all__ = [
