@@ -100,7 +100,8 @@ class IUpperLayerUser(Interface):
         The association is over, or never was.
 
         :param reason: `twisted.internet.error.ConnectionDone` after an orderly release, else a Failure of
-            `AssociationRejected`, `AssociationAborted`, `AssociationLost` or `AssociationTimeout`.
+            `AssociationRejected`, `AssociationAborted`, `AssociationLost` or `AssociationTimeout`; where we aborted for
+            what the peer sent, of `PDUError` or `MessageError`; or of what `UpperLayerProtocol.abort` was given.
         """
 
 

@@ -31,7 +31,7 @@ from txdicom.errors import (
     PDUError,
 )
 from txdicom.interfaces import IAssociationObserver, IUpperLayerUser, Soon
-from txdicom.upperlayer.negotiation import PresentationContext, acceptedContexts
+from txdicom.upperlayer.negotiation import SMALLEST_MAXIMUM_LENGTH, PresentationContext, acceptedContexts
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, aeTitle
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Association:
         self._establishing: list[Deferred[Association]] = []
         self._ending: list[Deferred[None]] = []
         # Bound here and not defined as a method: data goes straight from the parser to the reader.
-        self.fragmentReceived = MessageReader(self, configuration.maximumCommandLength).fragmentReceived
+        self._reader = MessageReader(self, configuration.maximumCommandLength)
+        self.fragmentReceived = self._reader.fragmentReceived
 
     @property
     def maximumFragmentLength(self) -> int:
@@ -117,6 +118,10 @@ class Association:
         self.contexts = acceptedContexts(request, response)
         theirs = response if self.protocol.isRequestor else request
         announced = theirs.userInformation.maximumLength
+        if 0 < (announced or 0) < SMALLEST_MAXIMUM_LENGTH:
+            raise PDUError(
+                AbortReason.INVALID_PDU_PARAMETER_VALUE, f"a maximum length of {announced} leaves no room for data"
+            )
         self._maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
         self._established = True
         if self._observer is not None:
@@ -126,7 +131,9 @@ class Association:
             waiting.callback(self)
 
     def releaseRequested(self) -> None:
-        """Release, now or when the present operation is done."""
+        """Release, now or when the present operation is done; within a message there is nothing to wait for."""
+        if self._reader.inMessage:
+            raise MessageError("a release was requested in the middle of a message")
         self._releasing = True
         self._releaseIfIdle()
 
@@ -280,6 +287,8 @@ class Association:
         :return: the `Response`; errs with why the association ended, if it does before.
         :raises LocalProtocolError: there is no established association.
         """
+        if self._endReason is not None:
+            raise LocalProtocolError("the association is over")
         message = encodeMessage(context.contextID, encodeCommand(command), dataSet, self._maximumLength)
         self.protocol.send(message)
         waiting: Deferred[Any] = Deferred()
@@ -321,3 +330,7 @@ class Association:
     def abort(self, error: Exception | None = None) -> None:
         """Abort the association (PS3.8 7.3); nothing happens if it is over."""
         self.protocol.abort(error)
+
+    def drop(self) -> None:
+        """Close the connection without a word, for tests of peers; nothing happens if it is closed."""
+        self.protocol.drop()

@@ -59,6 +59,11 @@ class MessageReader:
         self._contextID: int | None = None
         self._inDataSet = False
 
+    @property
+    def inMessage(self) -> bool:
+        """Whether a message has begun that is not complete yet."""
+        return self._contextID is not None
+
     def fragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
         """
         Take a piece of a PDV, as `IUpperLayerUser.fragmentReceived` does.

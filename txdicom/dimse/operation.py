@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -127,8 +127,11 @@ class Operation:
             result = Deferred.fromCoroutine(result)
         if isinstance(result, Deferred):
             self._timer = timer = self._association.startWaiting(pause)
+            if self._over:
+                # The function itself has ended the association.
+                self._association.stopWaiting(timer)
             result.addBoth(self._arrived, then, timer)
-            result.addErrback(self._broken)
+            result.addErrback(self._broken, timer)
         else:
             then(result)
 
@@ -138,15 +141,14 @@ class Operation:
         # Last: what comes next finds everything in its new place.
         self._association.stopWaiting(timer)
 
-    def _broken(self, failure: Failure) -> None:
+    def _broken(self, failure: Failure, timer: IDelayedCall) -> None:
         self._log.failure("an answer could not be given, the association is aborted", failure)
         self._association.abort()
+        self._association.stopWaiting(timer)
 
-    def _providerAnswered(self, result: IDataSetWriter | int | Failure) -> None:
-        if isinstance(result, Failure):
-            self._answer = self._errorResponse(result)
-        elif isinstance(result, int):
-            self._answer = responseTo(self.request, result)
+    def _providerAnswered(self, result: IDataSetWriter | int | Failure | None) -> None:
+        if result is None or isinstance(result, int | Failure):
+            self._answer = self._responseOf(result)
         else:
             self._writer = result
             if self._over:
@@ -155,8 +157,8 @@ class Operation:
             self.dataSetReceived()
 
     def _written(self, result: object) -> None:
-        if isinstance(result, Failure) and not self._over:
-            self._answer = self._errorResponse(result)
+        if isinstance(result, Failure):
+            self._answer = self._responseOf(result)
             self._abortWriter(result)
         if self._complete:
             self._commit()
@@ -164,17 +166,17 @@ class Operation:
     def _commit(self) -> None:
         if self._over:
             return
-        if self._writer is None:
-            self._association.respond(self.context, self._answer or responseTo(self.request, Status.PROCESSING_FAILURE))
+        if self._answer is not None:
+            self._association.respond(self.context, self._answer)
             self._association.operationFinished()
-        else:
+        elif self._writer is not None:
             self._committing = True
             self._attempt(self._committed, False, self._writer.commit)
 
-    def _committed(self, result: int | Failure) -> None:
+    def _committed(self, result: object) -> None:
+        response = self._responseOf(result)
         if self._over:
             return
-        response = self._errorResponse(result) if isinstance(result, Failure) else responseTo(self.request, result)
         self._association.respond(self.context, response)
         if IAnsweredWriter.providedBy(self._writer):
             self._attempt(self._finished, False, self._writer.answered, response.status)
@@ -182,17 +184,26 @@ class Operation:
             self._association.operationFinished()
 
     def _finished(self, result: object) -> None:
-        if isinstance(result, Failure):
+        if isinstance(result, Failure) and not self._wasCancelled(result):
             self._log.failure("a writer failed after its answer was sent", result)
         if not self._over:
             self._association.operationFinished()
 
-    def _errorResponse(self, failure: Failure) -> Response:
+    def _responseOf(self, result: object) -> Response:
+        """Make the response that says how a provider or a writer has ended, and log what nobody expected."""
+        if isinstance(result, int):
+            return responseTo(self.request, result)
+        failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
         error = failure.value
         if isinstance(error, DIMSEError):
             return responseTo(self.request, error.status, error.comment, error.offendingElements)
-        self._log.failure("{request!r} failed unexpectedly", failure, request=self.request)
+        if not self._wasCancelled(failure):
+            self._log.failure("{request!r} failed unexpectedly", failure, request=self.request)
         return responseTo(self.request, Status.PROCESSING_FAILURE, "internal error")
+
+    def _wasCancelled(self, failure: Failure) -> bool:
+        """Tell whether somebody gave up what the end of the association had made useless."""
+        return self._over and failure.check(CancelledError) is not None
 
     def _abortWriter(self, reason: Failure) -> None:
         writer = self._writer

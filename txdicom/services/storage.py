@@ -104,22 +104,23 @@ class _IdentifiedWriter:
         self._transferSyntax = context.transferSyntax
         self._request = request
         self._head = HeadReader(context.transferSyntax, _IDENTITY)
-        self._held: list[memoryview] = []
+        # Copied, because a view of each byte that a peer sends by itself would take two hundred.
+        self._held = bytearray()
         self._writer: IDataSetWriter | None = None
         self._aborted: Failure | None = None
 
     def write(self, fragment: memoryview) -> Soon[None]:
         """Read on in the head; when that is done, open the store's writer."""
-        self._held.append(fragment)
         try:
             if not self._head.feed(fragment):
+                self._held += fragment
                 return None
         except HeadError as error:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
         opening: Any = self._provider.store(self._association, self._identify())
         if isinstance(opening, Deferred | CoroutineType):
-            return self._openLater(opening)
-        return self._open(opening)
+            return self._openLater(opening, fragment)
+        return self._open(opening, fragment)
 
     def commit(self) -> Soon[int]:
         """Let the store commit; without a complete head there is nothing to commit."""
@@ -157,18 +158,18 @@ class _IdentifiedWriter:
             )
         return ReceivedInstance(sopClassUID, sopInstanceUID, self._transferSyntax, request, attributes)
 
-    def _open(self, writer: IDataSetWriter) -> Soon[None]:
-        held, self._held = self._held, []
+    def _open(self, writer: IDataSetWriter, fragment: memoryview) -> Soon[None]:
+        held, self._held = self._held, bytearray()
         if self._aborted is not None:
             writer.abort(self._aborted)
             return None
         self._writer = writer
         # From here on the store's writer is called without a detour.
         self.write = writer.write  # type: ignore[method-assign]
-        return writer.write(held[0] if len(held) == 1 else memoryview(b"".join(held)))
+        return writer.write(memoryview(b"".join((held, fragment))) if held else fragment)
 
-    async def _openLater(self, opening: Awaitable[IDataSetWriter]) -> None:
-        writing: Any = self._open(await opening)
+    async def _openLater(self, opening: Awaitable[IDataSetWriter], fragment: memoryview) -> None:
+        writing: Any = self._open(await opening, fragment)
         if writing is not None:
             await writing
 

@@ -6,33 +6,36 @@ Nothing here exists, and so nothing of it is called, unless one of the two was a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from io import BytesIO
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txdicom.dimse.commands import Command, CommandField, CStoreRQ, elementsOf
+from txdicom.dimse.commands import Command, CommandField, CStoreRQ
 from txdicom.dimse.status import describe
-from txdicom.errors import AssociationAborted, AssociationRejected
+from txdicom.errors import AssociationAborted, AssociationRejected, MessageError, PDUError
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
-from txdicom.uids import EXPLICIT_VR_BIG_ENDIAN, FILE_PREFIXES, IMPLICIT_VR_LITTLE_ENDIAN
-from txdicom.upperlayer.items import UserInformation
+from txdicom.storescp.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
+from txdicom.uids import FILE_PREFIXES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.upperlayer.negotiation import PresentationContext
 
-__all__ = ["AssociationLog", "NarratedStore", "describeDataSet"]
+__all__ = ["AssociationLog", "NarratedStore"]
 
-#: How much of a data set ``--debug`` shows, in bytes, and how much of one value, in characters.
+#: How much of a data set ``--debug`` shows, in bytes.
 _DUMPED_LENGTH = 16384
-_DUMPED_VALUE = 64
+#: How many lines it spends on anything, and how many characters on why an association ended.
+_LONGEST_DUMP = 1000
+_LONGEST_REASON = 200
 #: Progress is told whenever this much more has come, in bytes.
 _PROGRESS_STEP = 1 << 20
 
@@ -55,12 +58,12 @@ class AssociationLog:
         """Tell who wants an association."""
         self._log.info(
             "Association Received ({peer}: {calling} -> {called})",
-            peer=association.peer,
-            calling=association.callingAETitle,
-            called=association.calledAETitle,
+            peer=_peerName(association.peer),
+            calling=printable(association.callingAETitle),
+            called=printable(association.calledAETitle),
         )
         if self._debug:
-            self._dump("Proposed", _proposedLines(request))
+            self._dump("Proposed", describeRequest(request))
 
     def associationEstablished(self, association: Association, request: AAssociateRQ, response: AAssociateAC) -> None:
         """Tell that the association was accepted, and with what."""
@@ -69,13 +72,13 @@ class AssociationLog:
         if not association.contexts:
             self._log.info("    (but no valid presentation contexts)")
         if self._debug:
-            self._dump("Answered", _answeredLines(response))
+            self._dump("Answered", describeAnswer(response))
 
     def commandReceived(self, association: Association, context: PresentationContext, command: Command) -> None:
         """Tell which message has come."""
         self._log.info("Received {what}", what=_title(command))
         if self._debug:
-            self._dump(f"Received on presentation context {context.contextID}", _commandLines(command))
+            self._dump(f"Received on presentation context {context.contextID}", describeCommand(command))
 
     def commandSent(self, association: Association, context: PresentationContext, command: Command) -> None:
         """Tell how a request was answered."""
@@ -85,23 +88,23 @@ class AssociationLog:
                 "Sent {what}: 0x{status} {text}", what=_title(command), status=f"{status:04X}", text=describe(status)
             )
         if self._debug:
-            self._dump(f"Sent on presentation context {context.contextID}", _commandLines(command))
+            self._dump(f"Sent on presentation context {context.contextID}", describeCommand(command))
 
     def associationEnded(self, association: Association, reason: Failure) -> None:
         """Tell how the association ended."""
         error = reason.value
+        why = printable(error, _LONGEST_REASON)
         if isinstance(error, AssociationRejected):
-            why = "forced via command line" if self._refusing else str(error)
-            self._log.info("Refusing Association ({why})", why=why)
+            self._log.info("Refusing Association ({why})", why="forced via command line" if self._refusing else why)
         elif isinstance(error, ConnectionDone):
             self._log.info("Association Release")
-        elif isinstance(error, AssociationAborted):
-            self._log.info("Association Aborted ({why})", why=str(error))
+        elif isinstance(error, AssociationAborted | PDUError | MessageError):
+            self._log.info("Association Aborted ({why})", why=why)
         else:
-            self._log.info("Association Ended ({why})", why=str(error))
+            self._log.info("Association Ended ({why})", why=why)
 
     def _dump(self, title: str, lines: Iterable[str]) -> None:
-        self._log.debug("{title}:\n{text}", title=title, text="\n".join(f"    {line}" for line in lines))
+        _logLines(self._log, title, lines)
 
 
 @implementer(IStorageSCP)
@@ -148,8 +151,7 @@ class _NarratedWriter:
         """Tell that the instance came whole."""
         self._tell()
         if self._dumpedLength:
-            lines = describeDataSet(bytes(self._head), self._instance.transferSyntaxUID)
-            self._log.debug("Data set:\n{text}", text="\n".join(f"    {line}" for line in lines))
+            _logLines(self._log, "Data set", describeDataSet(bytes(self._head), self._instance.transferSyntaxUID))
         return self._writer.commit()
 
     def abort(self, reason: Failure) -> None:
@@ -166,36 +168,12 @@ class _NarratedWriter:
         self._log.info("RECV: {uid}, {received} bytes", uid=self._instance.sopInstanceUID, received=self._received)
 
 
-def describeDataSet(head: bytes, transferSyntaxUID: str) -> Iterator[str]:
-    """
-    Show the elements at the head of a data set, named from the data dictionary.
-
-    :param head: its first bytes; an element that they end within is left out.
-    """
-    from pydicom.filereader import data_element_generator
-
-    implicit = transferSyntaxUID == IMPLICIT_VR_LITTLE_ENDIAN
-    elements = data_element_generator(BytesIO(head), implicit, transferSyntaxUID != EXPLICIT_VR_BIG_ENDIAN)
-    try:
-        for element in elements:
-            yield f"{element.tag} {_nameOf(int(element.tag))} ({element.VR or '??'}) {_shown(element.value)}"
-    except (EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
-        # The head is cut where its bytes end, and what a peer sends may be anything; showing it must not harm.
-        yield f"... ({type(error).__name__})"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bytes):
-        shown = value[: _DUMPED_VALUE + 1].decode("latin-1").rstrip(" \0")
-        shown = "".join(c if c.isprintable() else "." for c in shown)
-        return f"[{shown[:_DUMPED_VALUE]}{'...' if len(shown) > _DUMPED_VALUE else ''}]"
-    return "[sequence]" if value is not None else "[]"
-
-
-def _nameOf(tag: int) -> str:
-    from pydicom.datadict import keyword_for_tag
-
-    return keyword_for_tag(tag) or "Unknown"
+def _logLines(log: Logger, title: str, lines: Iterable[str]) -> None:
+    remaining = iter(lines)
+    shown = [f"    {line}" for line in islice(remaining, _LONGEST_DUMP)]
+    if next(remaining, None) is not None:
+        shown.append("    ...")
+    log.debug("{title}:\n{text}", title=title, text="\n".join(shown))
 
 
 def _title(command: Command) -> str:
@@ -211,39 +189,9 @@ def _title(command: Command) -> str:
     return f"{name} (MsgID {number}{prefix})"
 
 
-def _commandLines(command: Command) -> Iterator[str]:
-    for tag, vr, value in elementsOf(command):
-        yield f"({tag >> 16:04x},{tag & 0xFFFF:04x}) {vr} {_nameOf(tag)} [{value!s}]"
-
-
-def _proposedLines(request: AAssociateRQ) -> Iterator[str]:
-    yield f"Application Context Name: {request.applicationContextName}"
-    yield from _userLines(request.userInformation)
-    for context in request.presentationContexts:
-        yield f"Context {context.contextID}: {_uidName(context.abstractSyntax)}"
-        for transferSyntax in context.transferSyntaxes:
-            yield f"    {_uidName(transferSyntax)}"
-
-
-def _answeredLines(response: AAssociateAC) -> Iterator[str]:
-    yield from _userLines(response.userInformation)
-    for context in response.presentationContexts:
-        yield f"Context {context.contextID}: result {context.result}, {_uidName(context.transferSyntax)}"
-
-
-def _userLines(information: UserInformation) -> Iterator[str]:
-    yield f"Maximum Length: {information.maximumLength}"
-    yield f"Implementation Class UID: {information.implementationClassUID}"
-    yield f"Implementation Version Name: {information.implementationVersionName}"
-    for name in ("asynchronousOperations", "roleSelections", "extendedNegotiations", "commonExtendedNegotiations"):
-        if getattr(information, name):
-            yield f"{name}: {getattr(information, name)}"
-    if information.userIdentity is not None:
-        # Never the identity itself: it may hold a password.
-        yield "User Identity: present"
-
-
-def _uidName(uid: str) -> str:
-    from pydicom.uid import UID
-
-    return f"{UID(uid).name} ({uid})" if uid else "-"
+def _peerName(address: object) -> str:
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    return printable(address)

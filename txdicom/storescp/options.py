@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,10 +15,12 @@ from txdicom import __version__
 
 __all__ = ["Options"]
 
-_SYNOPSIS = "storescp [-v][-d][-r][-i][-s n][-S n][-b n] [options] port"
 _SMALLEST_PDU = 4096
 _LARGEST_PDU = 1 << 24
 _LONGEST_TIME = 86400.0
+#: What `int` and `float` take besides is no number that anybody means: "nan", "1_000", digits of other scripts.
+_WHOLE = re.compile(r"-?[0-9]{1,1000}")
+_DECIMAL = re.compile(r"-?(?:[0-9]{1,1000}(?:\.[0-9]{0,1000})?|\.[0-9]{1,1000})")
 
 
 class Options(usage.Options):
@@ -28,7 +31,7 @@ class Options(usage.Options):
     exit status 1, because twistd itself would go on to report success.
     """
 
-    synopsis = f"Usage: {_SYNOPSIS}"
+    synopsis = "[-v][-d][-r][-i][-s n][-S n][-b n] [options] port"
     longdesc = (
         "Receives images by the DICOM Storage service class and keeps each in a file of the output directory;"
         " answers the Verification service class as well. DCMDICTPATH names data dictionaries to load, separated by"
@@ -64,26 +67,34 @@ class Options(usage.Options):
         print(f"txdicom {__version__}")  # noqa: T201 - this is what was asked for
         sys.exit(0)
 
-    def parseArgs(self, port: str | None = None) -> None:
+    def getSynopsis(self) -> str:
+        """Say in one line how to call the program, by way of whatever runs it."""
+        return f"Usage: storescp {self.synopsis}" if self.parent is None else str(super().getSynopsis())
+
+    def parseArgs(self, *ports: str) -> None:
         """Take the port."""
-        if port is not None:
+        if len(ports) > 1:
+            raise usage.UsageError(f"more than one port is given: {', '.join(map(repr, ports))}")
+        if ports:
             if self["port"] is not None:
                 raise usage.UsageError("the port is given twice")
-            self["port"] = port
+            self["port"] = ports[0]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
         Parse the command line.
 
+        :param options: the arguments; None takes the program's.
         :raises SystemExit: with 1 after saying what is wrong with it, with 0 after printing help or version.
         """
-        if options is not None and not options:
+        arguments = list(sys.argv[1:] if options is None else options)
+        if not arguments:
             sys.stderr.write(f"{self}\n")
             sys.exit(1)
         try:
-            super().parseOptions(options if options is None else self._optionsFirst(list(options)))
+            super().parseOptions(self._optionsFirst(arguments))
         except usage.UsageError as error:
-            sys.stderr.write(f"storescp: {error}\n{self.synopsis}\n")
+            sys.stderr.write(f"storescp: {error}\n{self.getSynopsis()}\n")
             sys.exit(1)
 
     def _optionsFirst(self, arguments: list[str]) -> list[str]:
@@ -108,7 +119,7 @@ class Options(usage.Options):
         self["acse-timeout"] = self._seconds("acse-timeout", 0.1)
         self["max-pdu"] = self._maximumPDULength()
         if self["port"] is not None:
-            self["port"] = self._whole("port", 0, 65535)
+            self["port"] = self._port()
         elif not self["endpoints"]:
             raise usage.UsageError("a port or an endpoint to listen on is missing")
         title = self["aetitle"].strip(" ")
@@ -118,6 +129,8 @@ class Options(usage.Options):
         self._checkDirectory()
 
     def _checkDirectory(self) -> None:
+        if not self["output-directory"]:
+            raise usage.UsageError("--output-directory '' is not a directory")
         directory = os.path.abspath(self["output-directory"])
         self["output-directory"] = directory
         if self["ignore"]:
@@ -127,26 +140,25 @@ class Options(usage.Options):
         if not os.access(directory, os.W_OK | os.X_OK):
             raise usage.UsageError(f"output directory {directory} cannot be written to")
 
+    def _port(self) -> int:
+        text = self["port"]
+        if not _WHOLE.fullmatch(text) or not 0 <= int(text) <= 65535:
+            raise usage.UsageError(f"port {text!r} is not a whole number from 0 to 65535")
+        return int(text)
+
     def _maximumPDULength(self) -> int:
-        length = self._whole("max-pdu", 0, sys.maxsize)
-        if 0 < length < _SMALLEST_PDU:
+        text = self["max-pdu"]
+        if not _WHOLE.fullmatch(text):
+            raise usage.UsageError(f"--max-pdu {text!r} is not a whole number of bytes")
+        length = int(text)
+        if length and length < _SMALLEST_PDU:
             raise usage.UsageError(f"Maximum receive PDU length ({length}) too small, at least {_SMALLEST_PDU} or 0")
         if length > _LARGEST_PDU:
             raise usage.UsageError(f"Maximum receive PDU length ({length}) too big, at most {_LARGEST_PDU}")
         return length
 
-    def _whole(self, name: str, least: int, most: int) -> int:
-        text = self[name]
-        if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-            raise usage.UsageError(f"--{name} {text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
     def _seconds(self, name: str, least: float) -> float:
         text = self[name]
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = -1.0
-        if not least <= seconds <= _LONGEST_TIME:
+        if not _DECIMAL.fullmatch(text) or not least <= float(text) <= _LONGEST_TIME:
             raise usage.UsageError(f"--{name} {text!r} is not a number of seconds from {least:g} to {_LONGEST_TIME:g}")
-        return seconds
+        return float(text)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txdicom.errors import AssociationLost
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance
 
@@ -21,7 +24,7 @@ __all__ = ["PacedStore"]
 @implementer(IStorageSCP)
 class PacedStore:
     """
-    Puts sleeps around another store; only the association that stores waits for them.
+    Puts sleeps around another store; only the association that stores waits for them, and its end ends them.
 
     :param clock: sleeps on it.
     :param during: seconds before each step of a store: its begin, every fragment, its end.
@@ -33,32 +36,53 @@ class PacedStore:
         self._clock = clock
         self.during = during
         self.after = after
+        # The last sleep of every association that is there; one at a time is all it can have.
+        self._sleeps: dict[Association, Deferred[None] | None] = {}
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Sleep, then open the store's writer."""
-        await self.sleep(self.during)
-        return _PacedWriter(self, await _settled(self._store.store(association, instance)))
+        if association not in self._sleeps:
+            self._sleeps[association] = None
+            association.whenEnded().addCallback(self._ended, association)
+        await self.sleep(association, self.during)
+        return _PacedWriter(self, association, await _settled(self._store.store(association, instance)))
 
-    async def sleep(self, seconds: float) -> None:
-        """Let that much time go by."""
-        if seconds:
-            await deferLater(self._clock, seconds)
+    async def sleep(self, association: Association, seconds: float) -> None:
+        """
+        Let that much time go by.
+
+        :raises CancelledError: the association has ended meanwhile.
+        """
+        if seconds and association in self._sleeps:
+            sleeping: Deferred[None] = deferLater(self._clock, seconds)
+            self._sleeps[association] = sleeping
+            await sleeping
+
+    def _ended(self, _: None, association: Association) -> None:
+        sleeping = self._sleeps.pop(association)
+        if sleeping is not None:
+            sleeping.cancel()
 
 
 @implementer(IAnsweredWriter)
 class _PacedWriter:
-    def __init__(self, pace: PacedStore, writer: IDataSetWriter) -> None:
+    def __init__(self, pace: PacedStore, association: Association, writer: IDataSetWriter) -> None:
         self._pace = pace
+        self._association = association
         self._writer = writer
 
     async def write(self, fragment: memoryview) -> None:
         """Sleep, then write."""
-        await self._pace.sleep(self._pace.during)
+        await self._pace.sleep(self._association, self._pace.during)
         await _settled(self._writer.write(fragment))
 
     async def commit(self) -> int:
-        """Sleep, then commit."""
-        await self._pace.sleep(self._pace.during)
+        """Sleep, then commit; nobody would hear of an instance whose association ends meanwhile, so that is aborted."""
+        try:
+            await self._pace.sleep(self._association, self._pace.during)
+        except CancelledError:
+            self._writer.abort(Failure(AssociationLost("the association ended before the end of a sleep")))
+            raise
         return cast("int", await _settled(self._writer.commit()))
 
     def abort(self, reason: Failure) -> None:
@@ -69,7 +93,8 @@ class _PacedWriter:
         """Tell the writer, then sleep."""
         if IAnsweredWriter.providedBy(self._writer):
             await _settled(self._writer.answered(status))
-        await self._pace.sleep(self._pace.after)
+        with suppress(CancelledError):
+            await self._pace.sleep(self._association, self._pace.after)
 
 
 async def _settled(result: Any) -> Any:

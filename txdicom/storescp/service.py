@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -11,6 +12,7 @@ from twisted.application.service import MultiService
 from twisted.application.strports import service as listeningService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
@@ -44,14 +46,18 @@ class ReceiverService(MultiService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     """
 
+    _log = Logger("storescp")
+
     def __init__(self, reactor: Any, descriptions: Sequence[str], factory: AcceptorFactory) -> None:
         super().__init__()
         self._factory = factory
         for description in descriptions:
             try:
                 listening = listeningService(description, factory, reactor)
-            except (ValueError, TypeError, LookupError) as error:
-                raise StartError(f"endpoint {description!r} is not usable: {error}", sys.stderr) from error
+            except Exception as error:
+                # Endpoints are plugins, and each complains of its parameters, its files or its imports in its own way.
+                reason = str(error) or type(error).__name__
+                raise StartError(f"endpoint {description!r} is not usable: {reason}", sys.stderr) from error
             listening.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
@@ -63,7 +69,7 @@ class ReceiverService(MultiService):
         try:
             super().privilegedStartService()
         except (CannotListenError, OSError) as error:
-            raise StartError(_sentence(error), sys.__stderr__) from error
+            raise self._failed(error) from error
 
     def startService(self) -> None:
         """
@@ -74,7 +80,13 @@ class ReceiverService(MultiService):
         try:
             super().startService()
         except (CannotListenError, OSError) as error:
-            raise StartError(_sentence(error), sys.__stderr__) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: CannotListenError | OSError) -> StartError:
+        """Tell the log as well, for a daemon has no standard error any more."""
+        sentence = _sentence(error)
+        self._log.critical("{sentence}", sentence=sentence)
+        return StartError(sentence, sys.__stderr__)
 
     def stopService(self) -> Deferred[Any]:
         """Listen no more and abort the associations there are; what they have not finished leaves nothing behind."""
@@ -86,11 +98,13 @@ class ReceiverService(MultiService):
 
 def _sentence(error: CannotListenError | OSError) -> str:
     if not isinstance(error, CannotListenError):
-        return f"cannot listen: {error}"
+        return f"cannot listen on {error.filename2 or error.filename or 'endpoint'}: {error.strerror or error}"
+    # The port of a UNIX endpoint is its path.
+    where = f"port {error.port}" if isinstance(error.port, int) else os.fsdecode(error.port)
     reason = error.socketError
     number = reason.errno if isinstance(reason, OSError) else None
     if number == errno.EACCES:
-        return f"cannot listen on port {error.port}, insufficient privileges"
+        return f"cannot listen on {where}, insufficient privileges"
     if number == errno.EADDRINUSE:
-        return f"cannot listen on port {error.port}, it is in use"
-    return f"cannot listen on port {error.port}: {reason}"
+        return f"cannot listen on {where}, it is in use"
+    return f"cannot listen on {where}: {reason.strerror if isinstance(reason, OSError) else reason}"

@@ -45,8 +45,8 @@ def makeService(options: Options) -> IService:
         Configuration(
             maximumPDULength=options["max-pdu"],
             artimTimeout=options["acse-timeout"],
-            # A sleep that was asked for is no reason to give a provider up.
-            providerTimeout=Configuration().providerTimeout + max(options["sleep-after"], options["sleep-during"]),
+            # A sleep that was asked for is no reason to give a provider up; a store begins and writes in one step.
+            providerTimeout=Configuration().providerTimeout + max(options["sleep-after"], 2 * options["sleep-during"]),
         ),
         IReactorTime(reactor),
         admit=refuseAll if options["refuse"] else None,

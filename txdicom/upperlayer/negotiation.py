@@ -19,12 +19,12 @@ from txdicom.upperlayer.items import (
 )
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
-__all__ = ["AcceptorPolicy", "PresentationContext", "acceptedContexts", "negotiate"]
+__all__ = ["SMALLEST_MAXIMUM_LENGTH", "AcceptorPolicy", "PresentationContext", "acceptedContexts", "negotiate"]
 
 #: Bit 0 of the protocol version field stands for version 1, the only one there is (PS3.8 9.3.2).
 _PROTOCOL_VERSION_1 = 0x0001
-#: A peer that announces less than this could not be sent a single byte of data: header of the PDV item and two bytes.
-_SMALLEST_MAXIMUM_LENGTH = 8
+#: What a peer has to announce at least to be sent any data: the header of the PDV item and two bytes. 0 is no limit.
+SMALLEST_MAXIMUM_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def negotiate(request: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | A
     if request.applicationContextName != APPLICATION_CONTEXT:
         return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED)
     proposed = request.userInformation
-    if 0 < (proposed.maximumLength or 0) < _SMALLEST_MAXIMUM_LENGTH:
+    if 0 < (proposed.maximumLength or 0) < SMALLEST_MAXIMUM_LENGTH:
         return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.ACSE_NO_REASON_GIVEN)
     return AAssociateAC(
         calledAETitle=request.calledAETitle,

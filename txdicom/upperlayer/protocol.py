@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
@@ -73,7 +73,8 @@ _EVENT_OF_PDU = {
 _RECEIVED = {pduType.value: TRANSITIONS[event] for pduType, event in _EVENT_OF_PDU.items()}
 #: The actions with which the table answers a PDU that has no place in the present state.
 _VIOLATIONS = frozenset({Action.AA_1, Action.AA_7, Action.AA_8})
-#: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer.
+#: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer,
+#: and in the end how long the connection takes to close.
 _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
 _UNREAD = "what was sent has not been read"
 
@@ -111,7 +112,7 @@ class UpperLayerProtocol(Protocol):
         self._pauses: set[object] = set()
         self._transportPaused = False
         self._releaseAccepted = False
-        self._deciding: Deferred[AAssociateAC | AAssociateRJ] | None = None
+        self._deciding: Deferred[Any] | None = None
         self._unreadTimer: IDelayedCall | None = None
         self._ended = False
         # Bound here and not defined as a method: P-DATA goes straight from the parser to the user.
@@ -257,10 +258,24 @@ class UpperLayerProtocol(Protocol):
         if self._machine.state in (State.IDLE, State.AWAITING_CLOSE):
             return
         if self._machine.state == State.AWAITING_ASSOCIATE_RQ:
+            self._parser.discard()
             self._end(error or AssociationAborted(AbortSource.SERVICE_USER, 0, False))
             self._transport.abortConnection()
         else:
             self._do(Event.ABORT_REQUEST, (AbortReason.SERVICE_USER, error))
+
+    def drop(self) -> None:
+        """
+        Close the connection without a word, as if the network had failed: for tests of peers.
+
+        `associationEnded` tells of an `AssociationLost`, unless the association is over already.
+        """
+        if not self._connected:
+            return
+        self._parser.discard()
+        if self._machine.state != State.IDLE:
+            self._do(Event.TRANSPORT_CLOSED, Failure(AssociationLost("the connection was dropped on purpose")))
+        self._transport.abortConnection()
 
     def pauseReceiving(self, reason: object) -> None:
         """Stop handing on what the peer sends until `resumeReceiving` was called with every reason that is set."""
@@ -312,28 +327,33 @@ class UpperLayerProtocol(Protocol):
         self._request = request
         decision: Callable[[AAssociateRQ], Any] = self._user.associationRequested
         self._deciding = maybeDeferred(decision, request)
+        # Encoded first, as a decision that cannot be sent is none.
+        self._deciding.addCallback(lambda decision: (decision, decision.encode()))
         self._deciding.addCallbacks(self._decided, self._undecided)
 
-    def _decided(self, decision: AAssociateAC | AAssociateRJ) -> None:
+    def _decided(self, decision: tuple[AAssociateAC | AAssociateRJ, bytes]) -> None:
         self._deciding = None
         if self._machine.state == State.AWAITING_LOCAL_RESPONSE:
-            accepted = isinstance(decision, AAssociateAC)
-            self._do(Event.ASSOCIATE_ACCEPT if accepted else Event.ASSOCIATE_REJECT, decision)
+            accepted = isinstance(decision[0], AAssociateAC)
+            self._guard(self._do, Event.ASSOCIATE_ACCEPT if accepted else Event.ASSOCIATE_REJECT, decision)
 
     def _undecided(self, failure: Failure) -> None:
         self._deciding = None
-        if self._machine.state == State.AWAITING_LOCAL_RESPONSE and not failure.check(CancelledError):
+        # In any other state the association is over, and we have cancelled the decision ourselves.
+        if self._machine.state == State.AWAITING_LOCAL_RESPONSE:
             self._log.failure("{peer}: the request for association could not be decided", failure, peer=self._peer)
             rejection = AAssociateRJ.of(RejectResult.TRANSIENT, RejectReason.TEMPORARY_CONGESTION)
-            self._do(Event.ASSOCIATE_REJECT, rejection)
+            self._do(Event.ASSOCIATE_REJECT, (rejection, rejection.encode()))
 
-    def _sendAccept(self, response: AAssociateAC) -> None:
+    def _sendAccept(self, decision: tuple[AAssociateAC, bytes]) -> None:
+        response, data = decision
         self._stopTimer()
-        self._write(response.encode())
+        self._write(data)
         self._user.associationEstablished(cast("AAssociateRQ", self._request), response)
 
-    def _sendReject(self, rejection: AAssociateRJ) -> None:
-        self._write(rejection.encode())
+    def _sendReject(self, decision: tuple[AAssociateRJ, bytes]) -> None:
+        rejection, data = decision
+        self._write(data)
         self._end(AssociationRejected(rejection.result, rejection.source, rejection.reason))
         self._startTimer()
 
@@ -382,6 +402,7 @@ class UpperLayerProtocol(Protocol):
 
     def _closeAtOnce(self, argument: object) -> None:
         self._stopTimer()
+        self._parser.discard()
         if isinstance(argument, AAbort):
             self._end(AssociationAborted(argument.source, argument.reason, True))
         else:
@@ -414,10 +435,15 @@ class UpperLayerProtocol(Protocol):
             # Bytes behind the pause belong to an association that is no more.
             self._parser.discard()
         self._readAgain()
-        self._user.associationEnded(Failure(error))
+        try:
+            self._user.associationEnded(Failure(error))
+        except Exception:
+            # The connection still has to be closed.
+            self._log.failure("{peer}: unexpected error at the end of the association", peer=self._peer)
 
     def _close(self) -> None:
-        self._stopTimer()
+        # Bounds the wait for a peer that does not read what was sent before.
+        self._startTimer()
         self._parser.discard()
         self._stopUnreadTimer()
         self._transport.unregisterProducer()
@@ -441,7 +467,9 @@ class UpperLayerProtocol(Protocol):
 
     def _timedOut(self) -> None:
         self._timer = None
-        if self._machine.state in _ARTIM_STATES:
+        if self._machine.state == State.IDLE:
+            self._transport.abortConnection()
+        elif self._machine.state in _ARTIM_STATES:
             self._do(Event.ARTIM_EXPIRED)
         else:
             waiting = f"waited {self._configuration.artimTimeout:g} s in state {self._machine.state:d}"

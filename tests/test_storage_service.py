@@ -1,0 +1,563 @@
+"""
+Tests of `txdicom.services.storage` and `txdicom.services.verification`: which instances a store gets to see, and how.
+"""
+
+# trial's assertions are not annotated:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from tests.headvectors import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    PATIENT_NAME,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    SYNTAXES,
+    element,
+    header,
+)
+from tests.scripted import (
+    CT,
+    CT_CONTEXT,
+    ECHO_CONTEXT,
+    INSTANCE,
+    MR,
+    MR_CONTEXT,
+    VERIFICATION,
+    AnsweredWriter,
+    ConversationTestCase,
+    ScriptedWriter,
+    dataSet,
+    later,
+    message,
+    padded,
+    pData,
+    storeRQ,
+)
+from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP
+from txdicom.errors import AssociationLost, DIMSEError
+from txdicom.services.storage import StorageService
+from txdicom.services.verification import VerificationService
+from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
+from txdicom.upperlayer.items import ContextResult
+from txdicom.upperlayer.pdu import AAbort
+
+#: What the original storescp supports, as its manual page lists it.
+VERIFICATION_SOP_CLASS = "1.2.840.10008.1.1"
+STORAGE_SOP_CLASSES = {
+    "ComputedRadiographyImageStorage": "1.2.840.10008.5.1.4.1.1.1",
+    "CTImageStorage": "1.2.840.10008.5.1.4.1.1.2",
+    "MRImageStorage": "1.2.840.10008.5.1.4.1.1.4",
+    "NuclearMedicineImageStorage": "1.2.840.10008.5.1.4.1.1.20",
+    "RETIRED_NuclearMedicineImageStorage": "1.2.840.10008.5.1.4.1.1.5",
+    "UltrasoundImageStorage": "1.2.840.10008.5.1.4.1.1.6.1",
+    "RETIRED_UltrasoundImageStorage": "1.2.840.10008.5.1.4.1.1.6",
+    "UltrasoundMultiframeImageStorage": "1.2.840.10008.5.1.4.1.1.3.1",
+    "RETIRED_UltrasoundMultiframeImageStorage": "1.2.840.10008.5.1.4.1.1.3",
+    "SecondaryCaptureImageStorage": "1.2.840.10008.5.1.4.1.1.7",
+    "XRayAngiographicImageStorage": "1.2.840.10008.5.1.4.1.1.12.1",
+    "XRayAngiographicBiPlaneImageStorage": "1.2.840.10008.5.1.4.1.1.12.3",
+    "XRayFluoroscopyImageStorage": "1.2.840.10008.5.1.4.1.1.12.2",
+    "StandaloneOverlayStorage": "1.2.840.10008.5.1.4.1.1.8",
+    "StandaloneCurveStorage": "1.2.840.10008.5.1.4.1.1.9",
+    "StandaloneModalityLUTStorage": "1.2.840.10008.5.1.4.1.1.10",
+    "StandaloneVOILUTStorage": "1.2.840.10008.5.1.4.1.1.11",
+}
+#: Explicit before implicit VR, and the byte order of this machine before the other.
+PREFERENCE = (
+    [EXPLICIT_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE]
+    if sys.byteorder == "little"
+    else [EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE]
+)
+
+STORE = message(CT_CONTEXT, storeRQ())
+
+
+class ScriptedStore:
+    """
+    Gives the results it was made with, one for each instance.
+
+    :ivar instances: what it was asked to store.
+    """
+
+    def __init__(self, *results: Any) -> None:
+        self._results = list(results)
+        self.instances: list[Any] = []
+
+    def store(self, association: Any, instance: Any) -> Any:
+        """Note the instance and give the next result."""
+        self.instances.append(instance)
+        result = self._results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result() if callable(result) else result
+
+
+class ConformanceTests(ConversationTestCase):
+    """What is offered if nobody says otherwise."""
+
+    def test_defaultsAreTheOriginals(self) -> None:
+        service = StorageService(RecordingStore())
+        self.assertEqual(len(STORAGE_SOP_CLASSES), 17)
+        self.assertEqual(service.presentationContexts, dict.fromkeys(STORAGE_SOP_CLASSES.values(), tuple(PREFERENCE)))
+        self.assertEqual(VerificationService().presentationContexts, {VERIFICATION_SOP_CLASS: tuple(PREFERENCE)})
+
+    def test_contextsAreAcceptedInOurOrderOfPreference(self) -> None:
+        """Whatever the requestor's order is."""
+        self.serve(VerificationService(), StorageService(RecordingStore()))
+        classes = [VERIFICATION_SOP_CLASS, *STORAGE_SOP_CLASSES.values()]
+        for proposed, accepted in (
+            (PREFERENCE, PREFERENCE[0]),
+            (PREFERENCE[::-1], PREFERENCE[0]),
+            ([IMPLICIT_LITTLE, "1.2.840.10008.1.2.4.50", PREFERENCE[1]], PREFERENCE[1]),
+            ([IMPLICIT_LITTLE], IMPLICIT_LITTLE),
+        ):
+            (answer,) = connectRaw(self.factory).send(associateRQ([(uid, proposed) for uid in classes]))
+            answered = [(context.result, context.transferSyntax) for context in answer.presentationContexts]
+            self.assertEqual(answered, [(ContextResult.ACCEPTANCE, accepted)] * 18)
+
+    def test_othersAreNotAccepted(self) -> None:
+        self.serve(VerificationService(), StorageService(RecordingStore()))
+        proposals = [
+            ("1.2.840.10008.5.1.4.1.1.2.1", [EXPLICIT_LITTLE]),
+            ("1.2.840.10008.5.1.4.1.2.2.1", [EXPLICIT_LITTLE]),
+            (CT, ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.1.99"]),
+            (VERIFICATION, ["1.2.840.10008.1.2.4.50"]),
+        ]
+        (answer,) = connectRaw(self.factory).send(associateRQ(proposals))
+        self.assertEqual([context.result for context in answer.presentationContexts], [3, 3, 4, 4])
+
+    def test_everyClassInEverySyntax(self) -> None:
+        """Each of the original's 17 classes is stored in each of its three syntaxes, and each context can be echoed."""
+        for syntax in SYNTAXES:
+            store = RecordingStore()
+            self.serve(VerificationService(), StorageService(store))
+            classes = [VERIFICATION_SOP_CLASS, *STORAGE_SOP_CLASSES.values()]
+            peer = self.associate(request=associateRQ([(uid, [syntax]) for uid in classes]))
+            self.assertEqual(self.ask(peer, message(1, CEchoRQ(1))), [CEchoRSP(1, 0, VERIFICATION_SOP_CLASS)])
+            for number, sopClass in enumerate(STORAGE_SOP_CLASSES.values(), 1):
+                instance = f"1.2.3.{number}"
+                request = CStoreRQ(number, sopClass, instance)
+                data = dataSet(syntax, sopClass, instance)
+                responses = self.ask(peer, message(2 * number + 1, request, data))
+                self.assertEqual(responses, [CStoreRSP(number, 0, sopClass, instance)])
+                record = store.stored[-1]
+                self.assertEqual((record.dataSet, record.outcome), (data, "committed"))
+                seen = record.instance
+                self.assertEqual(
+                    (seen.sopClassUID, seen.sopInstanceUID, seen.transferSyntaxUID, seen.request),
+                    (sopClass, instance, syntax, request),
+                )
+            self.assertEqual(len(store.stored), 17)
+            peer.link.lose()
+            self.assertNothingLeft()
+
+    def test_chosenClassesAndSyntaxes(self) -> None:
+        service = StorageService(RecordingStore(), ["1.2.3"], ["1.2.840.10008.1.2.4.50", IMPLICIT_LITTLE])
+        self.assertEqual(service.presentationContexts, {"1.2.3": ("1.2.840.10008.1.2.4.50", IMPLICIT_LITTLE)})
+
+
+class StorageTestCase(ConversationTestCase):
+    """A store behind a storage service."""
+
+    def associated(self, store: Any, size: int | None = None, syntax: str = EXPLICIT_LITTLE) -> RawPeer:
+        """Associate, all contexts in one transfer syntax."""
+        self.serve(VerificationService(), StorageService(store))
+        contexts = [(uid, [syntax]) for uid in (VERIFICATION, CT, MR)]
+        return self.associate(size, associateRQ(contexts))
+
+    def assertLives(self, peer: RawPeer) -> None:
+        """The association answers an echo; it leaves nothing when it goes."""
+        self.assertEqual(self.ask(peer, message(ECHO_CONTEXT, CEchoRQ(99))), [CEchoRSP(99, 0, VERIFICATION)])
+        peer.link.lose()
+        self.assertNothingLeft()
+
+
+class IdentityTests(StorageTestCase):
+    """The data set has to be what the request says it is, or the store never hears of it."""
+
+    def assertRefused(
+        self,
+        makeData: Callable[[str], bytes],
+        status: int,
+        comment: str,
+        offending: tuple[int, ...] = (),
+        request: CStoreRQ | None = None,
+    ) -> None:
+        """A data set is refused, in every syntax and in pieces of several sizes; the association lives on."""
+        request = request or storeRQ()
+        for syntax in SYNTAXES:
+            for size, maximumLength in ((None, 16384), (None, 9), (1, 16384), (7, 60)):
+                store = RecordingStore()
+                peer = self.associated(store, size, syntax)
+                (response,) = self.ask(peer, message(CT_CONTEXT, request, makeData(syntax), maximumLength))
+                expected = CStoreRSP(
+                    request.messageID, status, CT, request.affectedSOPInstanceUID or None, comment, offending
+                )
+                self.assertEqual(response, expected)
+                self.assertEqual(store.stored, [])
+                self.assertLives(peer)
+
+    def test_classDiffers(self) -> None:
+        self.assertRefused(
+            lambda syntax: dataSet(syntax, sopClass=MR),
+            0xA900,
+            "SOP Class UID differs from the request's",
+            (SOP_CLASS_UID,),
+        )
+
+    def test_instanceDiffers(self) -> None:
+        self.assertRefused(
+            lambda syntax: dataSet(syntax, sopInstance="1.2.3"),
+            0xA900,
+            "SOP Instance UID differs from the request's",
+            (SOP_INSTANCE_UID,),
+        )
+
+    def test_instanceIsMoreThanTheRequests(self) -> None:
+        """What only begins with the requested UID is another instance."""
+        self.assertRefused(
+            lambda syntax: dataSet(syntax, sopInstance=INSTANCE + ".1"),
+            0xA900,
+            "SOP Instance UID differs from the request's",
+            (SOP_INSTANCE_UID,),
+        )
+
+    def test_uidIsMissing(self) -> None:
+        """In a head that goes on beyond it, or that has it without a value."""
+        name = b"Doe^Jane"
+        classUID, instanceUID = padded(CT), padded(INSTANCE)
+        cases: list[tuple[list[tuple[int, bytes]], tuple[int, ...]]] = [
+            ([(SOP_CLASS_UID, classUID)], (SOP_INSTANCE_UID,)),
+            ([(SOP_CLASS_UID, classUID), (SOP_INSTANCE_UID, b"")], (SOP_INSTANCE_UID,)),
+            ([(SOP_CLASS_UID, b"\0\0"), (SOP_INSTANCE_UID, instanceUID)], (SOP_CLASS_UID,)),
+            ([(SOP_INSTANCE_UID, instanceUID)], (SOP_CLASS_UID,)),
+            ([], (SOP_CLASS_UID, SOP_INSTANCE_UID)),
+        ]
+        for uids, missing in cases:
+
+            def makeData(syntax: str, uids: Iterable[tuple[int, bytes]] = uids) -> bytes:
+                head = b"".join(element(syntax, tag, b"UI", value) for tag, value in uids)
+                return head + element(syntax, PATIENT_NAME, b"PN", name)
+
+            self.assertRefused(makeData, 0xC000, "SOP Class or Instance UID not found in the data set", missing)
+
+    def test_dataSetEndsBeforeItsIdentity(self) -> None:
+        """Wherever it ends."""
+        comment = "the data set ends before its SOP Instance UID"
+        self.assertRefused(lambda syntax: b"", 0xC000, comment)
+        self.assertRefused(lambda syntax: dataSet(syntax)[:1], 0xC000, comment)
+        self.assertRefused(lambda syntax: dataSet(syntax)[:30], 0xC000, comment)
+        for syntax in SYNTAXES:
+            whole = dataSet(syntax)
+            end = whole.index(INSTANCE.encode()) + len(padded(INSTANCE))
+            for length in range(end):
+                store = RecordingStore()
+                peer = self.associated(store, syntax=syntax)
+                responses = self.ask(peer, message(CT_CONTEXT, storeRQ(), whole[:length]))
+                self.assertEqual(self.statusesOf(responses), [(1, 0xC000)])
+                self.assertEqual(store.stored, [])
+                peer.link.lose()
+
+    def test_dataSetMayEndWithItsIdentity(self) -> None:
+        for syntax in SYNTAXES:
+            whole = dataSet(syntax)
+            data = whole[: whole.index(INSTANCE.encode()) + len(padded(INSTANCE))]
+            store = RecordingStore()
+            peer = self.associated(store, 1, syntax)
+            self.assertEqual(self.statusesOf(self.ask(peer, message(CT_CONTEXT, storeRQ(), data))), [(1, 0)])
+            self.assertEqual([record.dataSet for record in store.stored], [data])
+
+    def test_noDataSetAnnounced(self) -> None:
+        store = RecordingStore()
+        peer = self.associated(store)
+        (response,) = self.ask(peer, message(CT_CONTEXT, CStoreRQ(3, CT, INSTANCE, hasDataSet=False)))
+        self.assertEqual((response.messageIDBeingRespondedTo, response.status), (3, 0xC000))
+        self.assertEqual(store.stored, [])
+        self.assertLives(peer)
+
+    def test_garbage(self) -> None:
+        for garbage in (b"\xff" * 500, bytes(500), b"GET / HTTP/1.1\r\n\r\n" * 20, b"\x08\0\x16\0"):
+            for syntax in SYNTAXES:
+                store = RecordingStore()
+                peer = self.associated(store, syntax=syntax)
+                (response,) = self.ask(peer, message(CT_CONTEXT, storeRQ(), garbage, 100))
+                self.assertEqual(response.status, 0xC000)
+                self.assertNotEqual(response.errorComment, "")
+                self.assertEqual(store.stored, [])
+                self.assertLives(peer)
+
+    def test_fileInsteadOfDataSet(self) -> None:
+        """Senders that forget to cut off the file's head are told."""
+        meta = element(EXPLICIT_LITTLE, 0x00020010, b"UI", b"1.2.840.10008.1.2.1\0")
+        for data in (bytes(128) + b"DICM" + meta + dataSet(), meta + dataSet()):
+            store = RecordingStore()
+            peer = self.associated(store)
+            (response,) = self.ask(peer, message(CT_CONTEXT, storeRQ(), data))
+            self.assertEqual(response.status, 0xC000)
+            self.assertEqual(store.stored, [])
+            self.assertLives(peer)
+
+    def test_requestWithoutValidInstanceUID(self) -> None:
+        """Such a UID could be anything but the name of a file; the store never sees it, nor does the head count."""
+        for uid in ("../x", "", "1.2\0.3", "1.2/3", ".", "..", "1..2", "1.2.", "a.b", "1.2 3", "-1"):
+            self.assertRefused(
+                lambda syntax, uid=uid: dataSet(syntax, sopInstance=uid),
+                0xC000,
+                "Affected SOP Instance UID is not a UID",
+                (0x00001000,),
+                storeRQ(5, sopInstance=uid),
+            )
+
+    def test_paddedUIDs(self) -> None:
+        """Spaces and NULs at the end of a UID are no part of it, in the request and in the data set."""
+        uids = element(EXPLICIT_LITTLE, SOP_CLASS_UID, b"UI", CT.encode() + b" ")
+        uids += element(EXPLICIT_LITTLE, SOP_INSTANCE_UID, b"UI", INSTANCE.encode() + b"\0\0 ")
+        store = RecordingStore()
+        peer = self.associated(store)
+        response = self.ask(peer, message(CT_CONTEXT, storeRQ(sopInstance=INSTANCE + "  "), uids))
+        self.assertEqual(self.statusesOf(response), [(1, 0)])
+        self.assertEqual([record.instance.sopInstanceUID for record in store.stored], [INSTANCE])
+
+    def test_attributesAreThoseOfTheHead(self) -> None:
+        store = RecordingStore()
+        self.ask(self.associated(store), message(CT_CONTEXT, storeRQ(), dataSet()))
+        attributes: Mapping[int, bytes] = store.stored[0].instance.attributes
+        self.assertEqual(attributes, {SOP_CLASS_UID: padded(CT), SOP_INSTANCE_UID: padded(INSTANCE)})
+
+    def test_syntaxIsTheContexts(self) -> None:
+        """Two contexts of one class in different syntaxes are told apart."""
+        store = RecordingStore()
+        self.serve(StorageService(store))
+        peer = self.associate(request=associateRQ([(CT, [syntax]) for syntax in SYNTAXES]))
+        for number, syntax in enumerate(SYNTAXES):
+            self.ask(peer, message(2 * number + 1, storeRQ(), dataSet(syntax)))
+        self.assertEqual([record.instance.transferSyntaxUID for record in store.stored], list(SYNTAXES))
+
+
+class HeadTests(StorageTestCase):
+    """What comes before the identity is known is held, then written."""
+
+    def test_headInManyFragments(self) -> None:
+        """The store's writer gets everything from the first byte, the head as one piece."""
+        for syntax in SYNTAXES:
+            data = dataSet(syntax, rest=bytes(1000))
+            for maximumLength in (8, 12, 30, 16384):
+                store = RecordingStore()
+                peer = self.associated(store, syntax=syntax)
+                self.ask(peer, message(CT_CONTEXT, storeRQ(), data, maximumLength))
+                (record,) = store.stored
+                self.assertEqual((record.dataSet, record.outcome), (data, "committed"))
+                size = (maximumLength - 6) & ~1
+                self.assertEqual({len(fragment) for fragment in record.fragments[1:-1]} - {size}, set())
+                self.assertLives(peer)
+
+    def test_onlyFragmentIsNotCopied(self) -> None:
+        views: list[memoryview] = []
+        writer = ScriptedWriter()
+        writer.write = views.append  # type: ignore[method-assign]
+        peer = self.associated(ScriptedStore(writer))
+        data = pData(CT_CONTEXT, 2, dataSet())
+        self.ask(peer, STORE, data)
+        self.assertEqual([bytes(view) for view in views], [dataSet()])
+        self.assertEqual(bytes(views[0].obj), data)
+
+    def test_heldBytesAreBounded(self) -> None:
+        """A peer whose head does not end is refused after 1 MiB, and takes not much more of our memory."""
+        store = RecordingStore()
+        peer = self.associated(store)
+        filler = header(EXPLICIT_LITTLE, 0x00080001, b"UN", 0x7FFFFFFF)
+        self.assertEqual(peer.send(STORE, pData(CT_CONTEXT, 0, filler)), [])
+        piece = pData(CT_CONTEXT, 0, bytes(8192))
+        tracemalloc.start()
+        try:
+            for _ in range(127):
+                self.assertEqual(peer.send(piece), [])
+            held, _ = tracemalloc.get_traced_memory()
+            self.assertLess(held, 1.3 * (1 << 20))
+            self.assertEqual(peer.send(piece, piece), [])
+            held, _ = tracemalloc.get_traced_memory()
+            self.assertLess(held, 1 << 17)
+        finally:
+            tracemalloc.stop()
+        (response,) = self.ask(peer, pData(CT_CONTEXT, 2, b"end"))
+        self.assertEqual((response.status, response.errorComment[:31]), (0xC000, "head of the data set is longer "))
+        self.assertLives(peer)
+
+    def test_tinyFragmentsAreHeldAsBytes(self) -> None:
+        """A head that comes byte by byte takes its length, not a multiple of it."""
+        peer = self.associated(RecordingStore())
+        peer.send(STORE, pData(CT_CONTEXT, 0, header(EXPLICIT_LITTLE, 0x00080001, b"UN", 0x7FFFFFFF)))
+        piece = pData(CT_CONTEXT, 0, b"x") * 1000
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                peer.send(bytes(bytearray(piece)))
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(held, 4 * 20000)
+
+
+class OpeningTests(StorageTestCase):
+    """`IStorageSCP.store` in all its ways to answer."""
+
+    DATA = (pData(CT_CONTEXT, 0, dataSet()), pData(CT_CONTEXT, 0, b"more"), pData(CT_CONTEXT, 2, b"end"))
+    WHOLE = dataSet() + b"moreend"
+
+    def test_writerNowOrLater(self) -> None:
+        for wrap in (lambda writer: writer, lambda writer: succeed(writer), self.eventually):
+            for size in (None, 1, 7):
+                writer = AnsweredWriter()
+                peer = self.associated(ScriptedStore(lambda writer=writer, wrap=wrap: wrap(writer)), size)
+                self.assertEqual(self.statusesOf(self.ask(peer, STORE, *self.DATA)), [(1, 0)])
+                self.assertEqual((writer.data, writer.calls[-2:]), (self.WHOLE, ["commit", "answered"]))
+                self.assertLives(peer)
+
+    async def eventually(self, result: Any) -> Any:
+        """Give a result some time later."""
+        await succeed(None)
+        return result
+
+    async def eventuallyFail(self, error: Exception) -> Any:
+        """Raise an error some time later."""
+        await succeed(None)
+        raise error
+
+    def test_firstWriteIsWaitedFor(self) -> None:
+        """A store that opens later and whose first write takes longer still: all in order."""
+        for size in (None, 1, 7):
+            waiting: list[Deferred[Any]] = []
+            writer = AnsweredWriter(write=[later(waiting)])
+            peer = self.associated(ScriptedStore(later(waiting)), size)
+            self.assertEqual(peer.send(STORE, *self.DATA), [])
+            waiting[0].callback(writer)
+            self.assertEqual(peer.send(), [])
+            self.assertEqual(writer.calls, ["write"])
+            waiting[1].callback(None)
+            self.assertEqual(self.statusesOf(self.ask(peer)), [(1, 0)])
+            self.assertEqual(writer.data, self.WHOLE)
+            self.assertLives(peer)
+
+    def test_onlyFragmentWithStoreThatOpensLater(self) -> None:
+        """Commit waits for the writer, and for its first write."""
+        waiting: list[Deferred[Any]] = []
+        writer = AnsweredWriter(write=[later(waiting)])
+        peer = self.associated(ScriptedStore(later(waiting)))
+        self.assertEqual(peer.send(message(CT_CONTEXT, storeRQ(), dataSet())), [])
+        waiting[0].callback(writer)
+        self.assertEqual((peer.send(), writer.calls), ([], ["write"]))
+        waiting[1].callback(None)
+        self.assertEqual(self.statusesOf(self.ask(peer)), [(1, 0)])
+        self.assertEqual(writer.calls, ["write", "commit", "answered"])
+
+    def test_storeFails(self) -> None:
+        for error, status in ((DIMSEError(0xA701, "no room"), 0xA701), (RuntimeError("oops"), 0x0110)):
+            for step in (error, lambda error=error: fail(error), lambda error=error: self.eventuallyFail(error)):
+                peer = self.associated(ScriptedStore(step))
+                self.assertEqual(self.statusesOf(self.ask(peer, STORE, *self.DATA)), [(1, status)])
+                self.assertEqual(
+                    [failure.type for failure in self.flushLoggedErrors()], [RuntimeError] if status == 0x0110 else []
+                )
+                self.assertLives(peer)
+
+    def test_storeFailsLater(self) -> None:
+        waiting: list[Deferred[Any]] = []
+        peer = self.associated(ScriptedStore(later(waiting)))
+        self.assertEqual(peer.send(STORE, *self.DATA), [])
+        waiting[0].errback(DIMSEError(0xA702))
+        self.assertEqual(self.statusesOf(self.ask(peer)), [(1, 0xA702)])
+        self.assertLives(peer)
+
+    def test_storeForgetsToReturnWriter(self) -> None:
+        peer = self.associated(ScriptedStore(None))
+        self.assertEqual(self.statusesOf(self.ask(peer, STORE, *self.DATA)), [(1, 0x0110)])
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.assertLives(peer)
+
+    def test_writerThatComesTooLateIsAborted(self) -> None:
+        """It is not written to."""
+        for end in (lambda peer: peer.link.lose(), lambda peer: self.clock.advance(300)):
+            waiting: list[Deferred[Any]] = []
+            peer = self.associated(ScriptedStore(later(waiting)))
+            peer.send(STORE, *self.DATA)
+            end(peer)
+            writer = AnsweredWriter()
+            waiting[0].callback(writer)
+            self.assertEqual(writer.calls, ["abort"])
+            self.assertIn(peer.send(), ([], [AAbort(0, 0)]))
+            peer.link.lose()
+            self.assertNothingLeft()
+
+    def test_storeThatFailsTooLate(self) -> None:
+        """A refusal has nobody to go to; an error that nobody expected is logged."""
+        for error, logged in ((DIMSEError(0xA700), []), (RuntimeError("oops"), [RuntimeError])):
+            waiting: list[Deferred[Any]] = []
+            peer = self.associated(ScriptedStore(later(waiting)))
+            peer.send(STORE, *self.DATA)
+            peer.link.lose()
+            waiting[0].errback(error)
+            self.assertLogged(*logged)
+            self.assertNothingLeft()
+
+    def test_failuresOfTheWriter(self) -> None:
+        """They become the status, wherever they happen; the writer is aborted once unless it was committed."""
+        error = DIMSEError(0xA700, "full")
+        for steps, calls in (
+            ({"write": [error]}, ["write", "abort"]),
+            ({"write": [None, error]}, ["write", "write", "abort"]),
+            ({"commit": error}, ["write", "write", "write", "commit", "answered"]),
+        ):
+            for wrap in (lambda writer: writer, lambda writer: succeed(writer)):
+                writer = AnsweredWriter(**steps)
+                peer = self.associated(ScriptedStore(lambda writer=writer, wrap=wrap: wrap(writer)))
+                self.assertEqual(self.statusesOf(self.ask(peer, STORE, *self.DATA)), [(1, 0xA700)])
+                self.assertEqual(writer.calls, calls)
+                self.assertLives(peer)
+
+    def test_connectionLostWithinHead(self) -> None:
+        """Nothing has been opened, so nothing is aborted."""
+        store = RecordingStore()
+        peer = self.associated(store)
+        peer.send(STORE, pData(CT_CONTEXT, 0, dataSet()[:20]))
+        peer.link.lose()
+        self.assertEqual(store.stored, [])
+        self.assertNothingLeft()
+
+    def test_connectionLostBehindHead(self) -> None:
+        store = RecordingStore()
+        peer = self.associated(store)
+        peer.send(STORE, self.DATA[0])
+        peer.link.lose()
+        self.assertEqual([record.outcome for record in store.stored], ["aborted"])
+        self.assertIsInstance(store.stored[0].reason.value, AssociationLost)
+        self.assertNothingLeft()
+
+    def test_instancesOfSeveralAssociationsAtOnce(self) -> None:
+        store = RecordingStore()
+        peers = [self.associated(store)]
+        peers += [self.associate() for _ in range(3)]
+        for part in (STORE, *self.DATA):
+            answers = [peer.send(part) for peer in peers]
+        self.assertEqual([len(answer) for answer in answers], [1] * 4)
+        self.assertEqual([record.dataSet for record in store.stored], [self.WHOLE] * 4)
+        self.assertEqual(len({id(record.association) for record in store.stored}), 4)
+
+    def test_testingDoubleOfFullStore(self) -> None:
+        """`RecordingStore.full` refuses at the step it is told."""
+        for step, outcomes in (("store", []), ("write", ["aborted"]), ("commit", ["committed"])):
+            store = RecordingStore.full(step)
+            peer = self.associated(store)
+            (response,) = self.ask(peer, message(MR_CONTEXT, storeRQ(4, MR), dataSet(sopClass=MR)))
+            self.assertEqual((response.status, response.errorComment), (0xA700, "full"))
+            self.assertEqual([record.outcome for record in store.stored], outcomes)
+            self.assertLives(peer)
