@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.directives.code import CodeBlock
+
 from txdicom import __version__
 from txdicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -33,6 +37,7 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "DICOM networking for Twisted",
     "page_width": "1180px",
+    "body_max_width": "auto",
     "fixed_sidebar": True,
     "show_powered_by": False,
 }
@@ -52,3 +57,13 @@ pydoctor_args = [
     "--html-output={outdir}/apidocs",
     f"{_HERE.parent}/txdicom",
 ]
+
+
+def restoreDirectives(app: Sphinx) -> None:
+    """Undo that pydoctor, which has just run, leaves directives of its own in the place of Sphinx's."""
+    directives.register_directive("code-block", CodeBlock)
+
+
+def setup(app: Sphinx) -> None:
+    """Sphinx calls this when it has loaded the extensions."""
+    app.connect("builder-inited", restoreDirectives, priority=600)

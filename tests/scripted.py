@@ -24,7 +24,8 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import Command, CommandField, CStoreRQ, Request, decodeCommand, encodeCommand
 from txdicom.dimse.messages import encodeMessage
-from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IServiceProvider
+from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IServiceProvider, IStorageSCP
+from txdicom.services.storage import ReceivedInstance
 from txdicom.testing import RawPeer, associateRQ, connectRaw
 from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.pdu import PDU, PDV, AAssociateAC, AAssociateRQ, PDataTF
@@ -123,6 +124,24 @@ class ScriptedProvider:
         """Note the request and give the next result."""
         self.association = association
         self.requests.append(request)
+        return performed(self._results.pop(0))
+
+
+@implementer(IStorageSCP)
+class ScriptedStore:
+    """
+    Gives the results it was made with, one for each instance.
+
+    :ivar instances: what it was asked to store.
+    """
+
+    def __init__(self, *results: Any) -> None:
+        self._results = list(results)
+        self.instances: list[ReceivedInstance] = []
+
+    def store(self, association: Association, instance: ReceivedInstance) -> Any:
+        """Note the instance and give the next result."""
+        self.instances.append(instance)
         return performed(self._results.pop(0))
 
 

@@ -37,6 +37,7 @@ from txdicom.services.verification import echo
 from txdicom.storescp.options import Options
 from txdicom.testing import associateRQ, connect, requestor
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, STORAGE_SOP_CLASSES, VERIFICATION
+from txdicom.upperlayer.machine import Action, Event, State
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -142,6 +143,13 @@ class ReadmeTests(SynchronousTestCase):
 
     def test_countOfSOPClasses(self) -> None:
         self.assertIn(f"the {len(STORAGE_SOP_CLASSES) + 1} SOP classes", self.readme)
+
+
+class IndexTests(SynchronousTestCase):
+    def test_counts(self) -> None:
+        page = " ".join((DOCS / "index.rst").read_text().split())
+        self.assertIn(f"Storage as SCP for the {len(STORAGE_SOP_CLASSES)} classes", page)
+        self.assertIn(f"all {len(State)} states, {len(Event)} events and {len(Action)} actions", page)
 
 
 class ListingTests(SynchronousTestCase):

@@ -1,5 +1,7 @@
 """
-Tests of `txdicom.storescp.faults`: how faults are written, and what senders see of them; and of dropped connections.
+Tests of `txdicom.storescp.faults`: what senders see of faults, and what the store does.
+
+How faults are written is in `tests.test_faults_texts`, dropped connections are in `tests.test_upperlayer_dropping`.
 """
 
 # trial's assertions are not annotated:
@@ -8,19 +10,15 @@ Tests of `txdicom.storescp.faults`: how faults are written, and what senders see
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, capturedLogs
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.conversations import DATA, PATHS, RQ, Conversation
-from tests.conversations import ConversationTestCase as UpperLayerTestCase
 from tests.headvectors import EXPLICIT_LITTLE
 from tests.scripted import (
     CT,
@@ -37,155 +35,38 @@ from tests.scripted import (
     later,
     message,
     pData,
+    performed,
     storeRQ,
 )
 from txdicom.dimse.association import Association
-from txdicom.errors import AssociationAborted, AssociationLost, AssociationRejected, DIMSEError
+from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService, store
 from txdicom.storage.filestore import FileStore
-from txdicom.storescp.faults import (
-    ABORT_AFTER,
-    ABORT_DURING,
-    Answer,
-    ByNumber,
-    ByRate,
-    ByUID,
-    Delay,
-    Ending,
-    Fault,
-    FaultyStore,
-    longestDelay,
-    parseFault,
-)
+from txdicom.storescp.faults import FaultyStore, parseFault
 from txdicom.storescp.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
-from txdicom.testing import MemoryLink, RecordingStore, associateRQ, connect, requestor
-from txdicom.upperlayer.machine import State
+from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connect, requestor
 from txdicom.upperlayer.pdu import AAbort
 
-LOST = Ending.DROP
 #: A data set of several fragments of 16 KiB.
 LARGE = dataSet(rest=bytes(50000))
 
-WHENS = {
-    "1": ByNumber(1, 1),
-    "n=3": ByNumber(3, 3),
-    "n=3-5": ByNumber(3, 5),
-    "7-7": ByNumber(7, 7),
-    "n=3-": ByNumber(3, None),
-    "all": ByNumber(),
-    "uid=1.2.3": ByUID("1.2.3"),
-    "uid=1.2.*": ByUID("1.2.", isPrefix=True),
-    "rate=0.1": ByRate(0.1),
-    "rate=1": ByRate(1.0),
-    "rate=.5/42": ByRate(0.5, 42),
-    "rate=1e-3/0": ByRate(0.001, 0),
-}
-WHATS = {
-    "status=0xA700": Answer(0xA700),
-    "status=42752": Answer(0xA700),
-    "status=0Xb006": Answer(0xB006),
-    "status=1": Answer(1),
-    "status=0xFFFF": Answer(0xFFFF),
-    "abort": Ending.ABORT,
-    "abort-after": Ending.ABORT_AFTER,
-    "drop": Ending.DROP,
-    "delay=2.5": Delay(2.5),
-    "delay=0": Delay(0.0),
-    "delay=86400": Delay(86400.0),
-}
-BAD_WHENS = (
-    *("", "0", "n=0", "-1", "n=", "n=5-3", "n=3-5-7", "n=x", "n=1.5", "n= 3", "N=3", "1_0", "\u0663", "9" * 19),
-    *("uid=", "uid=*", "uid=1.2a", "uid=1*2", "uid=1**", "uid=" + "1" * 65, "1.2.3", "uid=1.2\n"),
-    *("rate=", "rate=0", "rate=0.0", "rate=1.1", "rate=-1", "rate=nan", "rate=inf", "rate=1e999", "rate=1e-999"),
-    *("rate=0.1/", "rate=0.1/x", "rate=0.1/-1", "rate=0.1/1.5", "rate=10%", "All", "all ", "some", "n=3\n"),
-)
-BAD_WHATS = (
-    *("", "status", "status=", "status=0", "status=0x0000", "status=0x10000", "status=65536", "status=A700"),
-    *("status=0xFE00", "status=0xFF00", "status=0xFF01", "status=-1", "status=0x", "status=busy", "status=0xA700\n"),
-    *("delay=", "delay=-1", "delay=86400.1", "delay=nan", "delay=1e9", "delay=2,5", "delay=2s", "delay=\u0663"),
-    *("Abort", "abort ", "abort=1", "abort-during", "ABORT_AFTER", "drop:drop", "explode", "\0", "x" * 1000),
-)
 
-uids = st.text("0123456789.", min_size=1, max_size=64)
-numbers = st.tuples(st.integers(1, 10**9), st.none() | st.integers(0, 10**9)).map(
-    lambda pair: ByNumber(pair[0], None if pair[1] is None else pair[0] + pair[1])
-)
-rates = st.builds(ByRate, st.floats(0, 1, exclude_min=True), st.integers(0, 10**17))
-statuses = st.integers(1, 0xFFFF).filter(lambda status: status not in (0xFE00, 0xFF00, 0xFF01))
-faults = st.builds(
-    Fault,
-    numbers | rates | st.builds(ByUID, uids, st.booleans()),
-    st.builds(Answer, statuses) | st.builds(Delay, st.floats(0, 86400)) | st.sampled_from(Ending),
-)
+@implementer(IStorageSCP)
+class ScriptedStore:
+    """
+    Gives what it was made with.
 
+    :param opening: the result of every `store`, or what makes it.
+    """
 
-class ParseFaultTests(SynchronousTestCase):
-    """How faults are written."""
+    def __init__(self, opening: Any) -> None:
+        self._opening = opening
 
-    def assertRefused(self, text: str, part: str) -> None:
-        """The text is no fault, and the message names it, and what of it is wrong."""
-        error = self.assertRaises(ValueError, parseFault, text)
-        self.assertIn(repr(text), str(error))
-        self.assertNotIn("\n", str(error))
-        self.assertTrue(repr(part) in str(error) or " is " in str(error) or " has " in str(error), str(error))
-
-    def test_everyWhenWithEveryWhat(self) -> None:
-        for when, expectedWhen in WHENS.items():
-            for what, expectedWhat in WHATS.items():
-                self.assertEqual(parseFault(f"{when}:{what}"), Fault(expectedWhen, expectedWhat))
-
-    def test_whatIsNoFault(self) -> None:
-        for when in BAD_WHENS:
-            self.assertRefused(f"{when}:abort", when)
-        for what in BAD_WHATS:
-            self.assertRefused(f"all:{what}", what)
-        for text in ("", "abort", "all", "3=abort", "all;drop"):
-            self.assertRefused(text, text)
-
-    def test_messagesSayWhatWouldBeRight(self) -> None:
-        for text, hint in (
-            ("abort", "WHEN:WHAT"),
-            ("third:abort", "n=FIRST-LAST"),
-            ("0:abort", "counted from 1"),
-            ("5-3:abort", "upwards"),
-            ("uid=x:abort", "digits and dots"),
-            ("rate=2:abort", "at most 1"),
-            ("all:explode", "delay=SECONDS"),
-            ("all:status=0", "0x0001 to 0xFFFF"),
-            ("all:delay=90000", "0 to 86400 seconds"),
-        ):
-            self.assertIn(hint, str(self.assertRaises(ValueError, parseFault, text)))
-
-    def test_wordsOfTheClassicProgram(self) -> None:
-        self.assertEqual(parseFault("all:abort"), ABORT_DURING)
-        self.assertEqual(parseFault("all:abort-after"), ABORT_AFTER)
-
-    def test_longestDelay(self) -> None:
-        self.assertEqual(longestDelay([]), 0)
-        self.assertEqual(longestDelay([ABORT_DURING]), 0)
-        self.assertEqual(longestDelay(map(parseFault, ("1:delay=2", "2:delay=7.5", "3:drop", "4:delay=3"))), 7.5)
-
-    @settings(deadline=None, max_examples=150)
-    @given(faults)
-    @example(Fault(ByRate(5e-324, 0), Delay(1e-07)))
-    def test_strIsParsed(self, fault: Fault) -> None:
-        self.assertEqual(parseFault(str(fault)), fault)
-
-    @settings(deadline=None, max_examples=150)
-    @given(
-        st.text(max_size=60)
-        | st.builds("{}:{}".format, st.text(max_size=9), st.sampled_from(sorted(WHATS)))
-        | st.builds("{}{}:{}{}".format, *(st.sampled_from([*WHENS, *WHATS]) | st.text(max_size=5) for _ in range(4)))
-    )
-    def test_anyTextIsAFaultOrAValueError(self, text: str) -> None:
-        try:
-            fault = parseFault(text)
-        except ValueError as error:
-            self.assertIn(repr(text), str(error))
-        else:
-            self.assertEqual(parseFault(str(fault)), fault)
+    def store(self, association: Association, instance: ReceivedInstance) -> Any:
+        """Give the writer."""
+        return performed(self._opening)
 
 
 class FaultTestCase(ConversationTestCase):
@@ -229,7 +110,13 @@ class WhenTests(FaultTestCase):
         return [number for number, status in enumerate(statuses, 1) if status == 0xA700]
 
     def test_byNumber(self) -> None:
-        for when, expected in (("3", [3]), ("n=1", [1]), ("n=2-4", [2, 3, 4]), ("n=4-", [4, 5]), ("all", [*range(1, 6)])):
+        for when, expected in (
+            ("3", [3]),
+            ("n=1", [1]),
+            ("n=2-4", [2, 3, 4]),
+            ("n=4-", [4, 5]),
+            ("all", [*range(1, 6)]),
+        ):
             self.assertEqual(self.failing([f"{when}:status=0xA700"], 5), expected)
             kept = [(f"1.2.{number}", "committed") for number in range(1, 6) if number not in expected]
             self.assertEqual(self.outcomes(), kept)
@@ -273,21 +160,14 @@ class WhenTests(FaultTestCase):
         self.assertEqual(self.statuses("1.1", "1.2", "1.3"), [0xC002, 0xC001, 0xC002])
 
     def test_withoutFaultTheStoresOwnResultIsReturned(self) -> None:
-        @implementer(IStorageSCP)
-        class FixedStore:
-            result: Any = None
-
-            def store(self, association: Association, instance: ReceivedInstance) -> Any:
-                return self.result
-
-        self.servePlan("2:abort", inner=FixedStore())
-        association = requestor(self.clock)
         instance = ReceivedInstance(CT, INSTANCE, EXPLICIT_LITTLE, storeRQ(), {})
-        FixedStore.result = ScriptedWriter()
-        self.assertIs(self.faulty.store(association, instance), FixedStore.result)
-        self.faulty.store(association, instance)
-        FixedStore.result = Deferred()
-        self.assertIs(self.faulty.store(association, instance), FixedStore.result)
+        results: list[Any] = [ScriptedWriter(), Deferred()]
+        for result in results:
+            self.servePlan("2:abort", inner=ScriptedStore(result))
+            opened = [self.faulty.store(requestor(self.clock), instance) for _ in range(3)]
+            self.assertIs(opened[0], result)
+            self.assertIsNot(opened[1], result)
+            self.assertIs(opened[2], result)
 
     def test_faultsAreLogged(self) -> None:
         self.servePlan("2:status=0xA700")
@@ -330,34 +210,36 @@ class StatusTests(FaultTestCase):
             self.assertEqual(self.kept.stored[0].dataSet, dataSet(sopInstance="1.1", rest=bytes(50000)))
 
     def test_failureOfTheStoreIsNotHiddenByAWarning(self) -> None:
-        for step, outcomes in (("store", []), ("write", [(INSTANCE, "aborted")]), ("commit", [(INSTANCE, "committed")])):
+        for step, outcomes in (
+            ("store", []),
+            ("write", [(INSTANCE, "aborted")]),
+            ("commit", [(INSTANCE, "committed")]),
+        ):
             self.servePlan("all:status=0xB000")
             self.kept.failures[step] = DIMSEError(0xA702, "full")
             self.assertEqual(self.statuses(INSTANCE), [0xA702])
             self.assertEqual(self.outcomes(), outcomes)
-        self.servePlan("all:status=0xB000", inner=scripted(AnsweredWriter(commit=0xC123)))
+        self.servePlan("all:status=0xB000", inner=ScriptedStore(AnsweredWriter(commit=0xC123)))
         self.assertEqual(self.statuses(INSTANCE), [0xC123])
 
     def test_warningTakesThePlaceOfAnother(self) -> None:
-        self.servePlan("all:status=0xB006", inner=scripted(AnsweredWriter(commit=0xB000)))
+        self.servePlan("all:status=0xB006", inner=ScriptedStore(AnsweredWriter(commit=0xB000)))
         self.assertEqual(self.statuses(INSTANCE), [0xB006])
 
     def test_writerIsToldTheStatusThatWasSent(self) -> None:
         for fault, status in (("status=0xB006", 0xB006), ("delay=0", 0)):
             writer = AnsweredWriter()
-            self.servePlan(f"all:{fault}", inner=scripted(writer))
-            answer = self.send(*self.sender())
+            self.servePlan(f"all:{fault}", inner=ScriptedStore(writer))
+            self.send(*self.sender())
             self.clock.advance(0)
+            self.assertEqual(writer.calls, ["write"] * 4 + ["commit", "answered"])
             self.assertEqual(writer.status, status)
-            self.assertEqual(writer.calls[-2:], ["commit", "answered"])
-            self.assertNoResult(answer)
-            answer.addErrback(lambda _: None)
 
     def test_storeThatTakesItsTime(self) -> None:
         """Whatever a writer does may be a Deferred."""
         waits: list[Deferred[Any]] = []
         writer = ScriptedWriter(write=[later(waits)], commit=later(waits))
-        self.servePlan("all:status=0xB000", inner=scripted(writer, later(waits)))
+        self.servePlan("all:status=0xB000", inner=ScriptedStore(later(waits)))
         sender = self.sender()
         answer = self.send(*sender)
         for calls, result in (([], writer), (["write"], None), (["write"] * 4 + ["commit"], 0)):
@@ -367,3 +249,146 @@ class StatusTests(FaultTestCase):
             sender[1].flush()
         self.assertEqual(self.successResultOf(answer).status, 0xB000)
         self.assertEqual(len(writer.data), len(LARGE))
+
+
+class EndingTests(FaultTestCase):
+    """Associations that end within an object."""
+
+    def assertEnded(self, reason: type[Exception]) -> None:
+        """The one association there was has ended like this."""
+        self.assertEqual(self.observer.events.count("ended"), 1)
+        self.assertIsInstance(getattr(self.observer.reason, "value", None), reason)
+
+    def test_abortComesAfterTheFirstFragment(self) -> None:
+        self.servePlan("all:abort")
+        peer = self.associate()
+        self.assertEqual(peer.send(message(CT_CONTEXT, storeRQ())), [])
+        self.assertEqual(peer.send(pData(CT_CONTEXT, 0, LARGE[:9000])), [AAbort(0, 0)])
+        self.assertEqual(peer.send(pData(CT_CONTEXT, 0, LARGE[9000:20000]), pData(CT_CONTEXT, LAST, b"")), [])
+        self.assertEnded(AssociationAborted)
+        self.assertEqual(self.outcomes(), [])
+
+    def test_abortAfterComesInThePlaceOfTheResponse(self) -> None:
+        self.servePlan("all:abort-after")
+        peer = self.associate()
+        self.assertEqual(peer.send(message(CT_CONTEXT, storeRQ()), pData(CT_CONTEXT, 0, LARGE[:9000])), [])
+        self.assertEqual(peer.send(pData(CT_CONTEXT, LAST, LARGE[9000:20000])), [AAbort(0, 0)])
+        self.assertEnded(AssociationAborted)
+        self.assertEqual(self.outcomes(), [])
+
+    def test_dropSaysNothing(self) -> None:
+        self.servePlan("all:drop")
+        peer = self.associate()
+        self.assertEqual(peer.send(message(CT_CONTEXT, storeRQ())), [])
+        self.assertFalse(peer.lost)
+        self.assertEqual(peer.send(pData(CT_CONTEXT, 0, LARGE[:9000])), [])
+        self.assertTrue(peer.lost)
+        self.assertTrue(peer.link.server.aborted)
+        self.assertEnded(AssociationLost)
+        self.assertEqual(self.outcomes(), [])
+        self.assertNothingLeft()
+
+    def test_whatRealSendersSee(self) -> None:
+        """The object that fails, and what it does to the one before, after, and beside it."""
+        for size in (None, 7):
+            for fault, expected in (
+                ("abort", AssociationAborted),
+                ("abort-after", AssociationAborted),
+                ("drop", AssociationLost),
+            ):
+                self.servePlan(f"uid=1.3:{fault}")
+                first, second = self.sender(size), self.sender(size)
+                before, failed = self.send(*first, "1.2"), self.send(*first, "1.3")
+                self.assertEqual(self.successResultOf(before).status, 0)
+                error = self.failureResultOf(failed, expected).value
+                if expected is AssociationAborted:
+                    self.assertEqual((error.source, error.reason, error.byPeer), (0, 0, True))
+                self.assertFalse(first[1].connected)
+                self.assertEqual(self.observer.events.count("ended"), 1)
+                self.assertEqual(self.successResultOf(self.send(*second, "1.4")).status, 0)
+                self.assertEqual(self.statuses("1.5"), [0])
+                self.assertEqual(self.outcomes(), [(uid, "committed") for uid in ("1.2", "1.4", "1.5")])
+
+    def test_objectsOfOneFragment(self) -> None:
+        for fault, answers in (("abort", [AAbort(0, 0)]), ("abort-after", [AAbort(0, 0)]), ("drop", [])):
+            self.servePlan(f"all:{fault}")
+            peer = self.associate()
+            self.assertEqual(peer.send(message(CT_CONTEXT, storeRQ(), dataSet())), answers)
+            self.assertEqual(self.observer.events.count("ended"), 1)
+            self.assertNotIn("sent CStoreRSP", self.observer.events)
+            peer.link.lose()
+            self.assertNothingLeft()
+
+    def test_amongOtherStores(self) -> None:
+        """Sleeps and narration go around it, files are kept within it: none of them minds."""
+        directory = self.mktemp()
+        os.mkdir(directory)
+        for fault in ("abort", "abort-after", "drop", "status=0xA700", "status=0xB000", "delay=1"):
+            self.servePlan(f"uid=1.3:{fault}", inner=FileStore(directory))
+            narrated = NarratedStore(self.faulty, Logger("storescp"))
+            self.serve(StorageService(PacedStore(narrated, self.clock, during=0.5)))
+            senders = self.sender(), self.sender()
+            for sender, uid in zip(senders, ("1.3", "1.4"), strict=True):
+                self.send(*sender, uid).addErrback(lambda _: None)
+            for _ in range(10):
+                self.clock.advance(0.5)
+                for _, link in senders:
+                    link.flush()
+            kept = ["CT.1.3"] if fault in ("status=0xB000", "delay=1") else []
+            self.assertEqual(sorted(os.listdir(directory)), [*kept, "CT.1.4"])
+            for name in os.listdir(directory):
+                os.unlink(os.path.join(directory, name))
+            for _, link in senders:
+                link.lose()
+            self.assertNothingLeft()
+
+
+class DelayTests(FaultTestCase):
+    """Answers that come late."""
+
+    def test_onlyItsAssociationWaits(self) -> None:
+        self.servePlan("1:delay=2.5")
+        late, other = self.sender(), self.sender()
+        waiting, following = self.send(*late, "1.2"), self.send(*late, "1.3")
+        self.assertEqual(self.successResultOf(self.send(*other, "1.4")).status, 0)
+        self.clock.advance(2.25)
+        late[1].flush()
+        self.assertNoResult(waiting)
+        self.assertEqual(self.outcomes(), [("1.2", "open"), ("1.4", "committed")])
+        self.clock.advance(0.25)
+        late[1].flush()
+        self.assertEqual([self.successResultOf(answer).status for answer in (waiting, following)], [0, 0])
+        self.assertEqual(self.outcomes(), [(uid, "committed") for uid in ("1.2", "1.4", "1.3")])
+
+    def test_manyDelaysOnOneAssociation(self) -> None:
+        self.servePlan("all:delay=1")
+        association, link = self.sender()
+        for _ in range(3):
+            answer = self.send(association, link)
+            self.clock.advance(1)
+            link.flush()
+            self.assertEqual(self.successResultOf(answer).status, 0)
+        association.release()
+        link.flush()
+        self.assertEqual(self.outcomes(), [(INSTANCE, "committed")] * 3)
+        self.assertNothingLeft()
+
+    def test_endOfTheAssociationEndsTheDelay(self) -> None:
+        self.servePlan("all:delay=86400", providerTimeout=100000.0)
+        ends: list[Callable[[RawPeer], object]] = [lambda peer: peer.send(AAbort(0, 0)), lambda peer: peer.link.lose()]
+        for end in ends:
+            peer = self.associate()
+            self.assertEqual(self.ask(peer, message(CT_CONTEXT, storeRQ(), LARGE)), [])
+            self.clock.advance(86399)
+            end(peer)
+            self.assertEqual(self.kept.stored[-1].outcome, "aborted")
+            self.assertNothingLeft()
+
+    def test_abortWithinTheDataSet(self) -> None:
+        """What a late or warned writer has begun is aborted like any other."""
+        for fault in ("delay=5", "status=0xB000"):
+            self.servePlan(f"all:{fault}")
+            peer = self.associate()
+            peer.send(message(CT_CONTEXT, storeRQ()), pData(CT_CONTEXT, 0, LARGE[:9000]), AAbort(0, 0))
+            self.assertEqual(self.outcomes(), [(INSTANCE, "aborted")])
+            self.assertNothingLeft()

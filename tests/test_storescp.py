@@ -163,9 +163,11 @@ class CannotListenTests(StartingTestCase):
         for error, said in (
             (CannotListenError("", 104, OSError(99, "Cannot assign requested address")), "port 104: Cannot assign req"),
             (CannotListenError("", 104, "Cannot acquire lock"), "port 104: Cannot acquire lock"),
+            (CannotListenError(None, b"/run/x", OSError("AF_UNIX path too long")), "/run/x: AF_UNIX path too long"),
             (CannotListenError(None, b"/run/x", OSError(errno.EADDRINUSE, "Used")), "/run/x, it is in use"),
+            (OSError(errno.ENOENT, "No such file", b"17", None, b"/run/x.lock"), "/run/x.lock: No such file"),
             (OSError(errno.ENOENT, "No such file", "/run/x.lock"), "/run/x.lock: No such file"),
-            (OSError("strange"), "endpoint: strange"),
+            (OSError("strange"), "the endpoint: strange"),
         ):
             self.assertTrue(self.saidWhen(error).startswith(f"storescp: cannot listen on {said}"))
 

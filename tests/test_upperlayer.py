@@ -412,20 +412,6 @@ class LossTests(ConversationTestCase):
             conversation.link.flush()
             self.assertOver(conversation, AssociationLost)
 
-    def test_dropped(self) -> None:
-        """A connection that is dropped on purpose looks like a loss to both sides."""
-        for requestor, state, size in CASES:
-            conversation = self.enter(requestor, state, size)
-            conversation.peer.transport.write(DATA.encode())
-            conversation.ask("drop")
-            conversation.ask("drop")
-            self.assertTrue(conversation.peer.lost)
-            self.assertEqual(conversation.peer.takePDUs(), [])
-            self.assertEqual(conversation.user.data, [])
-            self.assertOver(
-                conversation, *((AssociationRejected, ConnectionDone) if state == 13 else (AssociationLost,))
-            )
-
     def test_inTheMiddle(self) -> None:
         """A connection may go at any byte of a conversation."""
         stream = RQ.encode() + DATA.encode() + AReleaseRQ().encode()

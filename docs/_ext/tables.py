@@ -18,6 +18,8 @@ Table = tuple[list[str], list[list[str]]]
 
 #: What an option takes, where that is not a number.
 _VALUES = {"aetitle": "title", "output-directory": "directory", "endpoint": "description"}
+#: What is written in capitals in the names of events.
+_ABBREVIATIONS = {"AC", "ARTIM", "PDU", "RJ", "RP", "RQ"}
 
 
 def options() -> Table:
@@ -40,7 +42,10 @@ def _sentence(text: str) -> str:
 
 def sopClasses() -> Table:
     """List the SOP classes that storescp accepts, and what the names of their files begin with."""
-    rows = [[UID(uid).name, uid, FILE_PREFIXES.get(uid, "")] for uid in (VERIFICATION, *STORAGE_SOP_CLASSES)]
+    rows = []
+    for uid in map(UID, (VERIFICATION, *STORAGE_SOP_CLASSES)):
+        name = f"{uid.name} (retired)" if uid.is_retired else uid.name
+        rows.append([name, str(uid), FILE_PREFIXES.get(uid, "")])
     return ["SOP class", "UID", "File prefix"], rows
 
 
@@ -54,7 +59,8 @@ def transitions() -> Table:
     """Lay out the state machine as PS3.8 Table 9-10 does: a row for each event, a column for each state."""
     rows = []
     for event in Event:
-        row = [f"Evt{event:d} {event.name.replace('_', ' ').lower()}"]
+        words = [word if word in _ABBREVIATIONS else word.lower() for word in event.name.split("_")]
+        row = [f"Evt{event:d} {' '.join(words)}"]
         for state in State:
             cell = TRANSITIONS[event].get(state)
             if cell is None:

@@ -19,6 +19,8 @@ from txdicom.errors import DICOMError
 
 __all__ = ["ReceiverService", "StartError"]
 
+_log = Logger("storescp")
+
 
 class StartError(DICOMError, SystemExit):
     """
@@ -46,8 +48,6 @@ class ReceiverService(MultiService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     """
 
-    _log = Logger("storescp")
-
     def __init__(self, reactor: Any, descriptions: Sequence[str], factory: AcceptorFactory) -> None:
         super().__init__()
         self._factory = factory
@@ -69,7 +69,7 @@ class ReceiverService(MultiService):
         try:
             super().privilegedStartService()
         except (CannotListenError, OSError) as error:
-            raise self._failed(error) from error
+            raise _failed(error) from error
 
     def startService(self) -> None:
         """
@@ -80,13 +80,7 @@ class ReceiverService(MultiService):
         try:
             super().startService()
         except (CannotListenError, OSError) as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: CannotListenError | OSError) -> StartError:
-        """Tell the log as well, for a daemon has no standard error any more."""
-        sentence = _sentence(error)
-        self._log.critical("{sentence}", sentence=sentence)
-        return StartError(sentence, sys.__stderr__)
+            raise _failed(error) from error
 
     def stopService(self) -> Deferred[Any]:
         """Listen no more and abort the associations there are; what they have not finished leaves nothing behind."""
@@ -96,9 +90,17 @@ class ReceiverService(MultiService):
         return stopped
 
 
+def _failed(error: CannotListenError | OSError) -> StartError:
+    sentence = _sentence(error)
+    # For a daemon, which has no standard error any more: twistd refers to the log.
+    _log.error("{sentence}", sentence=sentence)
+    return StartError(sentence, sys.__stderr__)
+
+
 def _sentence(error: CannotListenError | OSError) -> str:
     if not isinstance(error, CannotListenError):
-        return f"cannot listen on {error.filename2 or error.filename or 'endpoint'}: {error.strerror or error}"
+        where = os.fsdecode(error.filename2 or error.filename or "the endpoint")
+        return f"cannot listen on {where}: {error.strerror or error}"
     # The port of a UNIX endpoint is its path.
     where = f"port {error.port}" if isinstance(error.port, int) else os.fsdecode(error.port)
     reason = error.socketError
@@ -107,4 +109,4 @@ def _sentence(error: CannotListenError | OSError) -> str:
         return f"cannot listen on {where}, insufficient privileges"
     if number == errno.EADDRINUSE:
         return f"cannot listen on {where}, it is in use"
-    return f"cannot listen on {where}: {reason.strerror if isinstance(reason, OSError) else reason}"
+    return f"cannot listen on {where}: {getattr(reason, 'strerror', None) or reason}"
