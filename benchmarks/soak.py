@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_within(int, 0, 1 << 32), default=1, help="what is random depends on it")
     add("--misbehaving", type=_within(float, 0, 1), default=0.4, help="part of the associations that are not usual")
     add("--patience", type=_within(float, 0.1, 30), default=2.5, help="longest time that a good peer may wait")
-    add("--options", type=shlex.split, default=[], help="options of storescp; none that change names")
+    add(
+        "--options",
+        type=shlex.split,
+        default=[],
+        help="options of storescp, as in --options='-v'; none that change names",
+    )
     add("--strict-temporaries", action="store_true", help="temporary files of killed receivers must be gone")
     return parser
 

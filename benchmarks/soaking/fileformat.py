@@ -43,21 +43,22 @@ def checkedDataSet(content: bytes, instance: Instance) -> bytes:
     return content[end:]
 
 
-def _metaElements(content: bytes, end: int) -> dict[int, bytes]:
-    """Read the elements of group 0002, which have to be in order and to end where the group length says."""
-    found: dict[int, bytes] = {}
+def _metaElements(content: bytes, end: int) -> dict[int, tuple[bytes, bytes]]:
+    """Read VR and value of the elements of group 0002, which have to be in order and to end at the group's length."""
+    found: dict[int, tuple[bytes, bytes]] = {}
     position, last = _META, 0
     while position + 8 <= end:
         group, element, vr, length = unpack_from("<HH2sH", content, position)
         position += 8
-        if vr in (b"OB", b"UN"):
-            if position + 4 > end:
-                raise Damage("an element is longer than the file meta information")
+        if vr == b"OB":
+            # The long form: what is read as the length is reserved.
+            if length or position + 4 > end:
+                raise Damage(f"({group:04X},{element:04X}) has no length")
             (length,) = unpack_from("<I", content, position)
             position += 4
         if group != 2 or element <= last:
             raise Damage(f"({group:04X},{element:04X}) is out of place in the file meta information")
-        found[element] = content[position : position + length]
+        found[element] = vr, content[position : position + length]
         position += length
         last = element
     if position != end:
@@ -65,18 +66,19 @@ def _metaElements(content: bytes, end: int) -> dict[int, bytes]:
     return found
 
 
-def _checkValues(found: Mapping[int, bytes], instance: Instance) -> None:
+def _checkValues(found: Mapping[int, tuple[bytes, bytes]], instance: Instance) -> None:
     expected = {
-        0x0002: (instance.sopClassUID, "\0"),
-        0x0003: (instance.uid, "\0"),
-        0x0010: (EXPLICIT_VR_LITTLE_ENDIAN, "\0"),
-        0x0016: (CALLING_AE_TITLE, " "),
+        0x0001: (b"OB", "\0\1", ""),
+        0x0002: (b"UI", instance.sopClassUID, "\0"),
+        0x0003: (b"UI", instance.uid, "\0"),
+        0x0010: (b"UI", EXPLICIT_VR_LITTLE_ENDIAN, "\0"),
+        0x0016: (b"AE", CALLING_AE_TITLE, " "),
     }
-    if found.get(0x0001) != b"\0\1":
-        raise Damage("file meta information has no version 1")
-    for element, (text, padding) in expected.items():
+    for element, (vr, text, padding) in expected.items():
         value = found.get(element)
-        if value != (text + padding * (len(text) % 2)).encode():
+        if value != (vr, (text + padding * (len(text) % 2)).encode()):
             raise Damage(f"(0002,{element:04X}) is {value!r} instead of {text!r}")
-    if not found.get(0x0012):
+    # What the receiver says of itself may be anything.
+    vr, implementation = found.get(0x0012, (b"", b""))
+    if vr != b"UI" or not implementation:
         raise Damage("no implementation class UID")

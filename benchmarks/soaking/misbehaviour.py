@@ -22,6 +22,7 @@ _NO_UIDS = ("../../escaped", "/tmp/escaped", "1.2.3/../../escaped", "1.2.3\n", "
 #: How many C-ECHO-RQs a deaf peer sends; the answers to half of them fill all buffers there are.
 _ECHOES = 6000
 _TINY_BUFFER = 4096
+_LONGEST_UID = 64
 _MOST_SILENT = 8
 
 
@@ -169,6 +170,8 @@ async def impostor(sender: Sender) -> None:
             named, hidden = instance, sender.draw()
         else:
             named = hidden = Instance(instance.sopClassUID, rng.choice(_NO_UIDS), instance.length)
+            # What is longer than any UID may be is no command set, and may cost the association.
+            sender.lawful = len(named.uid) <= _LONGEST_UID
         attempt = attempts.enter_context(ledger.begin(named))
         if hidden is not named:
             attempts.enter_context(ledger.begin(hidden))
@@ -201,5 +204,5 @@ MISDEEDS: tuple[tuple[Manner, int], ...] = (
     (deaf, 2),
     (silent, 2),
     (impostor, 3),
-    (crowd, 1),
+    (crowd, 2),
 )

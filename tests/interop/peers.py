@@ -84,12 +84,17 @@ class Finished:
         return [line for line in self.lines if line.startswith(("W: ", "E: ", "F: "))]
 
 
-def run(program: str, *arguments: object) -> Finished:
-    """Run a program to its end; one that does not come to it is killed and fails the test."""
+def run(program: str, *arguments: object, nagle: bool = False) -> Finished:
+    """
+    Run a program to its end; one that does not come to it is killed and fails the test.
+
+    :param nagle: whether programs of DCMTK's use their sockets as they do by default.
+    """
     done = subprocess.run(
         [requireProgram(program), *map(str, arguments)],
-        # DCMTK's programs write a PDU in two pieces, and Nagle's algorithm would hold the second one for 40 ms.
-        env={**os.environ, "TCP_NODELAY": "1"},
+        # DCMTK's programs write a PDU in two pieces; Nagle's algorithm holds the second one until the first has been
+        # acknowledged, which our relay leaves to TCP, and takes 40 ms.
+        env={**os.environ, "TCP_NODELAY": "0" if nagle else "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

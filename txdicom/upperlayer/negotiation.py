@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from txdicom.errors import RejectReason, RejectResult
-from txdicom.uids import APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from txdicom.uids import (
+    APPLICATION_CONTEXT,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
 from txdicom.upperlayer.items import (
     AsynchronousOperationsWindow,
     ContextResult,
@@ -23,6 +28,9 @@ __all__ = ["SMALLEST_MAXIMUM_LENGTH", "AcceptorPolicy", "PresentationContext", "
 
 #: Bit 0 of the protocol version field stands for version 1, the only one there is (PS3.8 9.3.2).
 _PROTOCOL_VERSION_1 = 0x0001
+#: The transfer syntax of a context that is not accepted is not significant, but has to be there (PS3.8 9.3.3.2). The
+#: default one is what GDCM understands: it takes a context that names its own proposal for accepted.
+_INSIGNIFICANT = IMPLICIT_VR_LITTLE_ENDIAN
 #: What a peer has to announce at least to be sent any data: the header of the PDV item and two bytes. 0 is no limit.
 SMALLEST_MAXIMUM_LENGTH = 8
 
@@ -89,15 +97,13 @@ def negotiate(request: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | A
 
 
 def _answer(context: PresentationContextRQ, supported: Mapping[str, tuple[str, ...]]) -> PresentationContextAC:
-    # The transfer syntax of a context that is not accepted is not significant, but has to be there (PS3.8 9.3.3.2).
-    insignificant = context.transferSyntaxes[0] if context.transferSyntaxes else ""
     preferred = supported.get(context.abstractSyntax)
     if preferred is None:
-        return PresentationContextAC(context.contextID, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, insignificant)
+        return PresentationContextAC(context.contextID, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, _INSIGNIFICANT)
     for transferSyntax in preferred:
         if transferSyntax in context.transferSyntaxes:
             return PresentationContextAC(context.contextID, ContextResult.ACCEPTANCE, transferSyntax)
-    return PresentationContextAC(context.contextID, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, insignificant)
+    return PresentationContextAC(context.contextID, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, _INSIGNIFICANT)
 
 
 def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int, PresentationContext]:

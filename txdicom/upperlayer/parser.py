@@ -79,6 +79,11 @@ class PDUParser:
         return self._mode == _PAUSED
 
     @property
+    def inPDU(self) -> bool:
+        """Whether a PDU has begun that is not complete yet."""
+        return bool(self._stash or self._bodyLeft or self._pdvLeft or self._collectLeft)
+
+    @property
     def backlogged(self) -> bool:
         """Whether bytes have come that could not be parsed yet: the moment to stop reading more."""
         return bool(self._backlog)

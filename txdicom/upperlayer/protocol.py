@@ -13,12 +13,20 @@ that its peer has gone.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISystemHandle,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -59,6 +67,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["UpperLayerProtocol"]
+
+#: Linux only; elsewhere TCP acknowledges when it sees fit.
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _EVENT_OF_PDU = {
     PDUType.A_ASSOCIATE_RQ: Event.ASSOCIATE_RQ_RECEIVED,
@@ -109,6 +120,8 @@ class UpperLayerProtocol(Protocol):
         self._parser = PDUParser(self, configuration.maximumPDULength, configuration.maximumAssociateLength)
         self._timer: IDelayedCall | None = None
         self._connected = False
+        # The socket, where it can be told to acknowledge.
+        self._socket: Any = None
         self._pauses: set[object] = set()
         self._transportPaused = False
         self._releaseAccepted = False
@@ -138,6 +151,8 @@ class UpperLayerProtocol(Protocol):
             # Responses are small, and the peer waits for each of them.
             self._transport.setTcpNoDelay(True)
             self._transport.setTcpKeepAlive(True)
+            if _TCP_QUICKACK is not None and ISystemHandle.providedBy(self._transport):
+                self._socket = self._transport.getHandle()
         self._transport.registerProducer(self, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
@@ -148,9 +163,24 @@ class UpperLayerProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer, cut anywhere."""
         self._guard(self._parser.feed, data)
+        if self._socket is not None and self._parser.inPDU:
+            self._acknowledge(self._socket)
         if self._pauses and self._parser.backlogged and not self._transportPaused:
             self._transportPaused = True
             self._transport.pauseProducing()
+
+    def _acknowledge(self, handle: Any) -> None:
+        """
+        Have TCP acknowledge at once what has come of an unfinished PDU.
+
+        Peers that write a PDU in two pieces with Nagle's algorithm on (DCMTK's programs, as they are shipped) send the
+        second only then, and would wait 40 ms for every message.
+        """
+        try:
+            handle.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
+        except OSError:
+            # The connection is gone already, or is none of TCP's; either way there is nothing to speed up.
+            self._socket = None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, whoever closed it."""
