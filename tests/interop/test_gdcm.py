@@ -66,13 +66,19 @@ class GdcmscuTests(ReceiverTestCase):
         self.assertGreater(self.assertStored(talk), 1)
 
     def test_whatIsNotSupported(self) -> None:
-        """A transfer syntax is refused with 4, a SOP class with 3, and gdcmscu understands and releases."""
+        """
+        A transfer syntax is refused with 4, a SOP class with 3, and nothing is taken.
+
+        gdcmscu looks at the transfer syntax of the answer and not at its result: it releases, or, where we name the
+        default syntax and that is the file's, sends all the same and is aborted.
+        """
+        released, aborted = ([RQ, RELEASE_RQ], [AC, RELEASE_RP]), ([RQ, DATA], [AC, ABORT])
         compressed, plan = namedFiles("JPEG2000.dcm"), namedFiles("rtplan.dcm")
-        for (file,), result in ((compressed, 4), (plan, 3)):
+        for (file,), result, kinds in ((compressed, 4, released), (plan, 3, aborted)):
             talk = self._gdcmscu("--store", "-i", file.path)
             self.assertNegotiated(talk.exchange)
             self.assertEqual([answer for answer, _ in talk.exchange.answered.values()], [result])
-            self.assertEqual(talk.exchange.kinds, ([RQ, RELEASE_RQ], [AC, RELEASE_RP]))
+            self.assertEqual(talk.exchange.kinds, kinds)
             self.assertEqual(talk.stored, {})
 
     def test_query(self) -> None:
