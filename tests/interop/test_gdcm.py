@@ -13,7 +13,7 @@ import signal
 from tests.interop.case import VERIFICATION, ReceiverTestCase, Talk
 from tests.interop.comparison import differences
 from tests.interop.corpus import findFiles, namedFiles
-from tests.interop.wire import AC, DATA, RELEASE_RP, RELEASE_RQ, RQ
+from tests.interop.wire import ABORT, AC, DATA, RELEASE_RP, RELEASE_RQ, RQ
 
 #: How gdcmscu ends after a release: well, or as above.
 _AFTER_RELEASE = (0, -signal.SIGABRT)
