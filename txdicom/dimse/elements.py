@@ -178,15 +178,11 @@ def decodeUID(encoded: bytes) -> str:
     """
     Decode a UID without its padding; whether it is a well-formed one is not looked at.
 
-    :raises MessageError: not ASCII, or longer than 64 characters (PS3.5 9.1).
+    What can be none, because it is not ASCII or longer than 64 characters (PS3.5 9.1), is decoded as "", as if it had
+    not been sent: the request is then refused with a status, and the association lives on.
     """
-    try:
-        uid = encoded.rstrip(b"\0 ").decode("ascii")
-    except UnicodeDecodeError:
-        raise MessageError("command set has a UID that is not ASCII") from None
-    if len(uid) > _MAX_UID:
-        raise MessageError(f"command set has a UID of {len(uid)} characters")
-    return uid
+    uid = encoded.rstrip(b"\0 ")
+    return uid.decode("ascii") if len(uid) <= _MAX_UID and uid.isascii() else ""
 
 
 def encodeUID(uid: str) -> bytes:
