@@ -4,9 +4,6 @@ What the tests of associations and services share: data sets and messages to sen
 The peers themselves, real and raw ones, come from `txdicom.testing`.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping

@@ -5,17 +5,13 @@ How one request is answered, and what may go wrong on the way, is in ``test_oper
 requests is in ``test_requestor.py``.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 
 from tests.headvectors import EXPLICIT_LITTLE, SYNTAXES
 from tests.scripted import (
@@ -29,7 +25,6 @@ from tests.scripted import (
     VERIFICATION,
     AnsweredWriter,
     ConversationTestCase,
-    RecordingObserver,
     ScriptedProvider,
     commandsIn,
     dataSet,
@@ -47,10 +42,10 @@ from txdicom.dimse.commands import (
     decodeCommand,
     encodeCommand,
 )
-from txdicom.errors import AssociationLost, AssociationRejected, MessageError, PDUError
+from txdicom.errors import MessageError
 from txdicom.services.storage import StorageService, store
 from txdicom.services.verification import VerificationService, echo
-from txdicom.testing import RecordingStore, associateRQ, connect, connectRaw, requestor
+from txdicom.testing import RecordingStore, associateRQ, connect, requestor
 from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAbort, AReleaseRP, AReleaseRQ
 
@@ -224,10 +219,12 @@ class QueueTests(ConversationTestCase):
         self.assertEqual(self.statusesOf(self.ask(peer, cancel)), [(1, 0)])
 
     def test_cancelWithDataSetIsDrained(self) -> None:
+        """It is nobody's, least of all that of the operation before."""
         self.serve(VerificationService())
         peer = self.associate()
         cancel = message(ECHO_CONTEXT, CCancelRQ(9, hasDataSet=True), b"abc")
-        self.assertEqual(self.statusesOf(self.ask(peer, cancel, message(ECHO_CONTEXT, CEchoRQ(1)))), [(1, 0)])
+        echoes = [message(ECHO_CONTEXT, CEchoRQ(n)) for n in (1, 2)]
+        self.assertEqual(self.statusesOf(self.ask(peer, cancel, echoes[0], cancel, echoes[1])), [(1, 0), (2, 0)])
 
 
 class ViolationTests(ConversationTestCase):
@@ -325,6 +322,26 @@ class ReleaseTests(ConversationTestCase):
         waiting[0].callback(None)
         self.assertEqual(peer.send(), [AReleaseRP()])
 
+    def test_associationEndsBeforeTheAnswer(self) -> None:
+        """A release that waits for an operation is forgotten with it."""
+        ends: list[tuple[Callable[[Any], Any], list[AAbort]]] = [
+            (lambda peer: peer.link.lose(), []),
+            (lambda peer: peer.send(AAbort(0, 0)), []),
+            (lambda peer: peer.send(message(ECHO_CONTEXT, CEchoRQ(2))), [AAbort(2, 2)]),
+            (lambda peer: peer.send(AReleaseRQ()), [AAbort(2, 2)]),
+            (lambda peer: self.clock.advance(300), [AAbort(0, 0)]),
+        ]
+        for end, sent in ends:
+            waiting: list[Deferred[Any]] = []
+            self.serve(ScriptedProvider(later(waiting), operations=ECHO_OPERATION))
+            peer = self.associate()
+            self.assertEqual(peer.send(message(ECHO_CONTEXT, CEchoRQ(1)), AReleaseRQ()), [])
+            self.assertEqual([*(end(peer) or ()), *peer.send()], sent)
+            waiting[0].callback(0)
+            self.assertEqual(peer.send(), [])
+            peer.link.lose()
+            self.assertNothingLeft()
+
     def test_withinMessageIsAnError(self) -> None:
         """What was announced cannot come any more, so there is nothing to wait for."""
         recording = RecordingStore()
@@ -380,51 +397,3 @@ class ReleaseTests(ConversationTestCase):
         self.assertEqual(self.successResultOf(answer).status, 0)
         self.successResultOf(ended)
         self.assertNothingLeft()
-
-
-class ObserverTests(ConversationTestCase):
-    """What an observer of the acceptor is told, and in which order."""
-
-    def test_wholeAssociation(self) -> None:
-        observer = RecordingObserver()
-        self.serve(VerificationService(), StorageService(RecordingStore()), observer=observer)
-        peer = self.associate()
-        peer.send(message(ECHO_CONTEXT, CEchoRQ(1)), message(CT_CONTEXT, storeRQ(), dataSet()), AReleaseRQ())
-        self.assertEqual(
-            observer.events,
-            [
-                "requested",
-                "established",
-                "received CEchoRQ",
-                "sent CEchoRSP",
-                "received CStoreRQ",
-                "sent CStoreRSP",
-                "ended",
-            ],
-        )
-        self.assertIsInstance(observer.reason.value, ConnectionDone)
-        peer.link.lose()
-        self.assertEqual(observer.events.count("ended"), 1)
-
-    def test_refusedAssociation(self) -> None:
-        observer = RecordingObserver()
-        self.serve(VerificationService(), observer=observer)
-        peer = connectRaw(self.factory)
-        peer.send(replace(associateRQ(), applicationContextName="1.2.3"))
-        self.assertEqual(observer.events, ["requested", "ended"])
-        self.assertIsInstance(observer.reason.value, AssociationRejected)
-
-    def test_connectionWithoutAssociation(self) -> None:
-        observer = RecordingObserver()
-        self.serve(VerificationService(), observer=observer)
-        connectRaw(self.factory).link.lose()
-        self.assertEqual(observer.events, ["ended"])
-        self.assertIsInstance(observer.reason.value, AssociationLost)
-        self.assertNothingLeft()
-
-    def test_commandOnUnacceptedContextIsNotTold(self) -> None:
-        observer = RecordingObserver()
-        self.serve(VerificationService(), observer=observer)
-        self.associate().send(message(99, CEchoRQ(1)))
-        self.assertEqual(observer.events, ["requested", "established", "ended"])
-        self.assertIsInstance(observer.reason.value, PDUError)

@@ -2,9 +2,6 @@
 Tests of `txdicom.storage.fileformat` and `txdicom.storage.naming`: the head of a file, read by hand and by pydicom.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import struct

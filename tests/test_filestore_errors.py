@@ -4,9 +4,6 @@ Tests of `txdicom.storage.filestore` with a disk that does not do what it should
 Each error is a real one where there is a harmless way to have it; the others are put in place of the system's calls.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import errno
@@ -18,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.scripted import CT_CONTEXT, ECHO_CONTEXT, INSTANCE, VERIFICATION, dataSet, message, pData, storeRQ
-from tests.test_filestore import NAME, STORE, FileStoreTestCase, descriptors
+from tests.test_filestore import NAME, STORE, FileStoreTestCase, openFiles
 from txdicom.dimse.commands import CEchoRQ, CEchoRSP
 from txdicom.testing import RawPeer
 
@@ -60,7 +57,7 @@ class DiskErrorTestCase(FileStoreTestCase):
         if self.directory.exists():
             self.assertEqual(self.names(), list(left))
         self.assertEqual(self.ask(peer, message(ECHO_CONTEXT, CEchoRQ(2))), [CEchoRSP(2, 0, VERIFICATION)])
-        self.assertEqual(descriptors(), self.descriptors + 1)
+        self.assertEqual(openFiles(self.directory), 1)
 
     def assertRecovers(self, peer: RawPeer) -> None:
         """When the disk is well again, the same association stores."""

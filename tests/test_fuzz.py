@@ -5,11 +5,10 @@ The seeds are fixed, so every run has the same sessions; a failure names the num
 `AcceptorFuzzTests.session` repeats it.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -21,19 +20,23 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.headvectors import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, PIXEL_DATA, element
-from tests.scripted import CT, MR, VERIFICATION, RecordingObserver, dataSet, message, storeRQ
+from tests.scripted import CT, INSTANCE, MR, VERIFICATION, RecordingObserver, dataSet, message, storeRQ
+from tests.test_filestore import openFiles
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CCancelRQ, CEchoRQ, CommandField, GenericCommand, decodeCommand
+from txdicom.errors import DIMSEError
 from txdicom.interfaces import IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import VerificationService
+from txdicom.storage.filestore import FileStore
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ, PDataTF
 
 #: How many sessions a test has; all of them together take some fifteen seconds.
-QUICK_SESSIONS = 16_000
+QUICK_SESSIONS = 15_000
 SLOW_SESSIONS = 4_000
+FILE_SESSIONS = 1_000
 ARTIM = 30.0
 
 PROPOSED = [(VERIFICATION, [EXPLICIT_LITTLE]), (CT, [IMPLICIT_LITTLE]), (MR, [EXPLICIT_BIG]), (CT, [EXPLICIT_LITTLE])]
@@ -128,7 +131,7 @@ def chunks(random: Random, data: bytes) -> list[bytes]:
 @implementer(IStorageSCP)
 class SlowStore:
     """
-    Gives every result of a `RecordingStore` at once or some time later, at random.
+    Gives every result of a `RecordingStore` at once or some time later, or refuses, at random.
 
     :ivar recording: the store that does the work.
     """
@@ -139,15 +142,22 @@ class SlowStore:
         self._clock = clock
 
     def store(self, association: Association, instance: ReceivedInstance) -> Any:
-        """Open a writer."""
-        return self.soon(lambda: _SlowWriter(self, self.recording.store(association, instance)))
+        """Open a writer, unless it is refused."""
+        return self.soon(lambda: _SlowWriter(self, self.recording.store(association, instance)), refusals=10)
 
-    def soon(self, function: Any, *arguments: Any) -> Any:
-        """Call a function, now or later."""
+    def soon(self, function: Callable[[], Any], refusals: int = 0) -> Any:
+        """Call a function, now or later; one of so many times refuse instead."""
+        if refusals and not self._random.randrange(refusals):
+            function = refuse
         if self._random.randrange(3):
-            return function(*arguments)
+            return function()
         done: Deferred[Any] = deferLater(self._clock, self._random.choice((0.1, 1, 40)), lambda: None)
-        return done.addCallback(lambda _: function(*arguments))
+        return done.addCallback(lambda _: function())
+
+
+def refuse() -> None:
+    """Refuse an instance."""
+    raise DIMSEError(0xA700, "no space")
 
 
 @implementer(IDataSetWriter)
@@ -158,8 +168,8 @@ class _SlowWriter:
         self._aborted = False
 
     def write(self, fragment: memoryview) -> Any:
-        """Write, unless the instance was given up meanwhile."""
-        return self._store.soon(lambda: self._aborted or self._writer.write(fragment))
+        """Write, unless it is refused, or the instance was given up meanwhile."""
+        return self._store.soon(lambda: self._aborted or self._writer.write(fragment), refusals=20)
 
     def commit(self) -> Any:
         """Commit."""
@@ -174,27 +184,20 @@ class _SlowWriter:
 class AcceptorFuzzTests(SynchronousTestCase):
     """Whatever a peer sends, the acceptor stays as it was."""
 
-    def session(self, seed: int, slow: bool = False) -> None:
-        """Have one damaged conversation, and look at all that may have gone wrong."""
+    def session(self, seed: int, slow: bool = False, files: FileStore | None = None) -> None:
+        """
+        Have one damaged conversation, and look at all that may have gone wrong.
+
+        :param slow: whether the store takes its time.
+        :param files: a store to be used instead of a recording one.
+        """
         random = Random(seed)
         clock = Clock()
-        store = SlowStore(random, clock) if slow else None
-        recording = store.recording if store else RecordingStore()
+        store = SlowStore(random, clock)
         observer = RecordingObserver()
-        services = [VerificationService(), StorageService(store or recording)]
+        services = [VerificationService(), StorageService(files or (store if slow else store.recording))]
         factory = AcceptorFactory(services, clock=clock, observer=observer)
-        pdus = random.choice(CONVERSATIONS)
-        spared = len(ASSOCIATE) if random.randrange(5) else 0
-        pdus = [pdus[0], *damagedPDUs(random, pdus[1:])] if spared else damagedPDUs(random, pdus)
-        peer = connectRaw(factory)
-        for chunk in chunks(random, damagedBytes(random, b"".join(pdus), spared)):
-            peer.transport.write(chunk)
-            peer.link.flush()
-            if slow and not random.randrange(3):
-                clock.advance(random.choice((0.05, 0.5, 20)))
-        if slow and random.randrange(2):
-            clock.pump([0.5] * 10)
-            peer.link.flush()
+        peer = self.converse(random, factory, clock if slow else None)
         peer.link.lose()
         self.assertEqual(factory.associations, set(), seed)
         if slow:
@@ -202,15 +205,35 @@ class AcceptorFuzzTests(SynchronousTestCase):
         self.assertEqual(clock.getDelayedCalls(), [], seed)
         self.assertEqual(self.flushLoggedErrors(), [], seed)
         self.assertEqual(observer.events.count("ended"), 1, seed)
-        self.checkStored(recording, seed)
+        self.checkStored(store.recording, seed)
         self.checkAnswers(peer, observer, seed)
+
+    def converse(self, random: Random, factory: AcceptorFactory, clock: Clock | None) -> RawPeer:
+        """Send one of the conversations, damaged; if there is a clock, time goes by meanwhile."""
+        pdus = random.choice(CONVERSATIONS)
+        # Mostly there is an association at least.
+        spared = len(ASSOCIATE) if random.randrange(5) else 0
+        pdus = [pdus[0], *damagedPDUs(random, pdus[1:])] if spared else damagedPDUs(random, pdus)
+        peer = connectRaw(factory)
+        for chunk in chunks(random, damagedBytes(random, b"".join(pdus), spared)):
+            peer.transport.write(chunk)
+            peer.link.flush()
+            if clock and not random.randrange(3):
+                clock.advance(random.choice((0.05, 0.5, 20)))
+        if clock and random.randrange(2):
+            clock.pump([0.5] * 10)
+            peer.link.flush()
+        return peer
 
     def checkStored(self, recording: RecordingStore, seed: int) -> None:
         """Every writer had its end, and what was kept is what it said it was."""
         for record in recording.stored:
             self.assertIn(record.outcome, ("committed", "aborted"), seed)
+            instance, request = record.instance, record.instance.request
+            uids = (instance.sopClassUID, instance.sopInstanceUID)
+            self.assertEqual((request.affectedSOPClassUID, request.affectedSOPInstanceUID), uids, seed)
             if record.outcome == "committed":
-                for uid in (record.instance.sopClassUID, record.instance.sopInstanceUID):
+                for uid in uids:
                     self.assertIn(uid.encode(), record.dataSet, seed)
 
     def checkAnswers(self, peer: RawPeer, observer: RecordingObserver, seed: int) -> None:
@@ -258,3 +281,17 @@ class AcceptorFuzzTests(SynchronousTestCase):
     def test_storeThatTakesItsTime(self) -> None:
         for seed in range(SLOW_SESSIONS):
             self.session(seed, slow=True)
+
+    def test_storeInFiles(self) -> None:
+        """No file is left that is not whole, and none is open."""
+        directory = self.mktemp()
+        os.mkdir(directory)
+        store = FileStore(directory)
+        for seed in range(FILE_SESSIONS):
+            self.session(seed, files=store)
+            self.assertEqual([name for name in os.listdir(directory) if name.startswith(".")], [], seed)
+        self.assertEqual(sorted(os.listdir(directory)), [f"CT.{INSTANCE}", f"MR.{INSTANCE}"])
+        self.assertEqual(openFiles(directory), 1)
+
+    if not os.path.isdir("/proc/self/fd"):
+        test_storeInFiles.skip = "needs /proc to count open files"

@@ -2,9 +2,6 @@
 Tests of `txdicom.interfaces`: everything that says it provides an interface does, the doubles for tests as well.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import importlib

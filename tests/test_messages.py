@@ -2,9 +2,6 @@
 Tests of `txdicom.dimse.messages`: PDVs put together to messages, however they were cut, and messages cut to PDVs.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import struct
@@ -144,7 +141,7 @@ class MessageReaderTests(SynchronousTestCase):
         receiver = RecordingReceiver()
         reader = MessageReader(receiver, BOUND)
         feed(reader, (1, 3, encodeCommand(STORE)))
-        receiver.dataReceived = views.append  # type: ignore[method-assign]
+        receiver.dataReceived = views.append
         view = memoryview(b"abc")
         reader.fragmentReceived(1, 0, view, True)
         self.assertEqual(len(views), 1)

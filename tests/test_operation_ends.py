@@ -4,9 +4,6 @@ Tests of `txdicom.dimse.operation`: the association ends, in every way there is,
 Whatever happens, a writer gets exactly one of commit or abort, nothing is sent any more, and nothing is left behind.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -27,6 +24,7 @@ from tests.scripted import (
     performed,
     storeRQ,
 )
+from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRQ, encodeCommand
 from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError, PDUError
 from txdicom.services.verification import VerificationService
@@ -97,6 +95,8 @@ ABORTED = (lambda peer, association: peer.send(AAbort(0, 0)), [], AssociationAbo
 NONSENSE = (lambda peer, association: peer.send(b"\xff" * 6), [AAbort(2, 1)], PDUError)
 ABORTING = (lambda peer, association: association.abort(), [AAbort(0, 0)], AssociationAborted)
 
+DROPPING = (lambda peer, association: association.drop(), [], AssociationLost)
+
 
 class EndTests(ConversationTestCase):
     """Every moment with every end, and what was waited for coming too late in every way."""
@@ -146,6 +146,9 @@ class EndTests(ConversationTestCase):
     def test_weAbort(self) -> None:
         self.assertEachEnd(ABORTING, MOMENTS)
 
+    def test_weDropTheConnection(self) -> None:
+        self.assertEachEnd(DROPPING, MOMENTS)
+
     def test_peerAborts(self) -> None:
         self.assertEachEnd(ABORTED, [moment for moment in MOMENTS if not moment.deaf])
 
@@ -164,7 +167,7 @@ class EndTests(ConversationTestCase):
             self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_writerThatComesTooLateIsAborted(self) -> None:
-        for end in (LOST, ABORTING):
+        for end in (LOST, ABORTING, DROPPING):
             waiting: list[Deferred[Any]] = []
             peer = self.associated(later(waiting))
             peer.send(STORE, FIRST, FINAL)
@@ -201,7 +204,7 @@ class EndTests(ConversationTestCase):
 
     def test_refusedRequestIsForgotten(self) -> None:
         """While the data set of a refused request is drained there is nobody to tell."""
-        for end in (LOST, ABORTED, NONSENSE, ABORTING):
+        for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
             writer = AnsweredWriter(write=[DIMSEError(0xA700)])
             peer = self.associated(writer)
             self.assertEqual(peer.send(STORE, FIRST), [])
@@ -217,28 +220,30 @@ async def never() -> None:
 
 
 class SelfMadeEndTests(ConversationTestCase):
-    """A provider or a writer that aborts its own association, and then does what it does at other times."""
+    """A provider or a writer that ends its own association, and then does what it does at other times."""
 
     def assertEnds(self, make: Callable[[Any], Any], calls: list[str], results: list[Any], answers: int = 0) -> None:
-        """Whatever the result that follows it, the abort is the last that is sent, and nothing is left."""
+        """Whatever the result that follows it, the end is the last that the peer sees, and nothing is left."""
         for result in results:
-            for size in (None, 1):
+            for end, last in ((Association.abort, [AAbort(0, 0)]), (Association.drop, [])):
+                for size in (None, 1):
 
-                def abortFirst(result: Any = result) -> Any:
-                    self.provider.association.abort()
-                    return performed(result)
+                    def endFirst(end: Any = end, result: Any = result) -> Any:
+                        end(self.provider.association)
+                        return performed(result)
 
-                made = make(abortFirst)
-                self.provider = ScriptedProvider(made)
-                self.serve(self.provider)
-                peer = self.associate(size)
-                sent = peer.send(STORE, FINAL, message(ECHO_CONTEXT, CEchoRQ(2)))
-                self.assertEqual(len(sent), answers + 1)
-                self.assertEqual(sent[-1], AAbort(0, 0))
-                self.assertEqual(list(dict.fromkeys(getattr(made, "calls", []))), calls)
-                peer.link.lose()
-                self.assertNothingLeft()
-                self.assertEqual(self.flushLoggedErrors(), [])
+                    made = make(endFirst)
+                    self.provider = ScriptedProvider(made)
+                    self.serve(self.provider)
+                    peer = self.associate(size)
+                    sent = peer.send(STORE, FINAL, message(ECHO_CONTEXT, CEchoRQ(2)))
+                    # A response that was not delivered yet is lost with the connection.
+                    self.assertEqual(sent[-1:], last)
+                    self.assertEqual(len(sent), (answers + 1) * len(last))
+                    self.assertEqual(list(dict.fromkeys(getattr(made, "calls", []))), calls)
+                    peer.link.lose()
+                    self.assertNothingLeft()
+                    self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_provider(self) -> None:
         self.assertEnds(lambda step: step, [], [0, DIMSEError(0xA700), Deferred, never])
@@ -251,7 +256,7 @@ class SelfMadeEndTests(ConversationTestCase):
             return writers[-1]
 
         self.assertEnds(lambda step: step, [], [makeWriter])
-        self.assertEqual([writer.calls for writer in writers], [["abort"]] * 2)
+        self.assertEqual([writer.calls for writer in writers], [["abort"]] * 4)
 
     def test_write(self) -> None:
         self.assertEnds(

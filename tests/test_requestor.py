@@ -4,9 +4,6 @@ Tests of `txdicom.dimse.association` as its own user sees it: requests that we m
 The acceptor here is mostly a raw peer, which answers what a test wants it to.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

@@ -2,9 +2,6 @@
 Tests of `txdicom.services.storage`: how a data set that has told its identity is handed to a store.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import tracemalloc
@@ -58,7 +55,7 @@ class HeadTests(StorageTestCase):
     def test_onlyFragmentIsNotCopied(self) -> None:
         views: list[memoryview] = []
         writer = ScriptedWriter()
-        writer.write = views.append  # type: ignore[method-assign]
+        writer.write = views.append
         peer = self.associated(ScriptedStore(writer))
         data = pData(CT_CONTEXT, 2, dataSet())
         self.ask(peer, STORE, data)

@@ -4,11 +4,9 @@ Tests of `txdicom.services.storage` and `txdicom.services.verification`: what is
 How they are handed to a store is in ``test_storage_opening.py``.
 """
 
-# trial's assertions are not annotated:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -34,9 +32,10 @@ from tests.scripted import (
     dataSet,
     message,
     padded,
+    pData,
     storeRQ,
 )
-from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP
+from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP, encodeCommand
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
@@ -288,6 +287,20 @@ class IdentityTests(StorageTestCase):
                 (0x00001000,),
                 storeRQ(5, sopInstance=uid),
             )
+
+    def test_requestWithUIDThatIsTooLongOrNotASCII(self) -> None:
+        """It is as good as none; what is left of the request is answered."""
+        for encoded in (b"1" * 65 + b"\0", b"1." * 5000 + b"1\0", b"1.2\xb2", b"\xff" * 64):
+            store = RecordingStore()
+            peer = self.associated(store)
+            request = encodeCommand(storeRQ(5, sopInstance=""))
+            command = request[:-4] + struct.pack("<I", len(encoded)) + encoded
+            sent = b"".join(pData(CT_CONTEXT, *part) for part in ((3, command), (2, dataSet())))
+            (response,) = self.ask(peer, sent)
+            comment = "Affected SOP Instance UID is not a UID"
+            self.assertEqual(response, CStoreRSP(5, 0xC000, CT, None, comment, (0x00001000,)))
+            self.assertEqual(store.stored, [])
+            self.assertLives(peer)
 
     def test_paddedUIDs(self) -> None:
         """Spaces and NULs at the end of a UID are no part of it, in the request and in the data set."""
