@@ -277,6 +277,16 @@ class SequenceTests(ParserTestCase):
         self.assertEqual(receiver.calls, [("started", 4, 16)])
         self.assertEqual(held(parser), 0)
 
+    def test_inPDU(self) -> None:
+        """The parser knows whether it is within a PDU, at every byte."""
+        for data in (pdu(7), pdu(1, bytes(70)), pData(pdv(b"")), pData(pdv(b"abc"), pdv(b""), pdv(b"d"))):
+            parser, _ = build()
+            self.assertFalse(parser.inPDU)
+            for _ in range(2):
+                for index in range(len(data)):
+                    parser.feed(data[index : index + 1])
+                    self.assertEqual(parser.inPDU, index + 1 < len(data), index)
+
     @settings(deadline=None, max_examples=80)
     @given(st.data())
     def test_streams(self, data: st.DataObject) -> None:

@@ -106,6 +106,8 @@ class PausedTests(ConversationTestCase):
                 conversation.link.flush()
             else:
                 conversation.link.lose()
+                # There is nobody left to be resumed.
+                self.assertTrue(conversation.transport.paused)
             conversation.ask("resumeReceiving", "busy")
             self.assertEqual(conversation.user.data, [])
             self.assertFalse(conversation.link.connected)

@@ -121,7 +121,7 @@ class UpperLayerProtocol(Protocol):
         self._timer: IDelayedCall | None = None
         self._connected = False
         # The socket, where it can be told to acknowledge.
-        self._socket: Any = None
+        self._socket: socket.socket | None = None
         self._pauses: set[object] = set()
         self._transportPaused = False
         self._releaseAccepted = False
@@ -151,8 +151,10 @@ class UpperLayerProtocol(Protocol):
             # Responses are small, and the peer waits for each of them.
             self._transport.setTcpNoDelay(True)
             self._transport.setTcpKeepAlive(True)
-            if _TCP_QUICKACK is not None and ISystemHandle.providedBy(self._transport):
-                self._socket = self._transport.getHandle()
+            handle = self._transport.getHandle() if ISystemHandle.providedBy(self._transport) else None
+            # With TLS it is one of OpenSSL's connections, which has no socket options.
+            if _TCP_QUICKACK is not None and isinstance(handle, socket.socket):
+                self._socket = handle
         self._transport.registerProducer(self, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
