@@ -244,6 +244,17 @@ class AETitleTests(PDUTestCase):
         echo = AAssociateAC(request.calledAETitle, request.callingAETitle, (), UserInformation())
         self.assertEqual(echo.encode()[10:42], called + calling)
 
+    def test_reservedBytesBehindTheTitlesAreKept(self) -> None:
+        """They mean nothing, and do not make one request differ from another, but can be echoed."""
+        plain = AAssociateRQ("A", "B", (), UserInformation())
+        reserved = bytes(range(32))
+        body = bytearray(plain.encode()[6:])
+        body[36:68] = reserved
+        request = AAssociateRQ.decode(bytes(body))
+        self.assertEqual(request, plain)
+        self.assertEqual(request.reserved, reserved)
+        self.assertEqual(request.encode()[6:], bytes(body))
+
     def test_oddTitlesOfRealMachinesComeBack(self) -> None:
         for field in (b" " * 16, b"\0" * 16, b"  PACS" + b"\0" * 10, b"PACS\0" + b" " * 11, b"M\xdcNCHEN \0 \0     "):
             request = AAssociateRQ.decode(b"\0\1\0\0" + field + field + bytes(32))

@@ -210,17 +210,18 @@ class TitleTests(ConversationTestCase):
     )
 
     def test_echoed(self) -> None:
-        """An acceptance carries the titles of the request, byte for byte."""
+        """An acceptance carries the titles of the request and the reserved bytes behind them, byte for byte."""
         clock = Clock()
         for called, calling in self.titles:
             for size in SIZES:
                 factory = AcceptorFactory([VerificationService()], Configuration(), clock)
                 peer = connectRaw(factory, size)
                 request = RQ.encode()
-                peer.transport.write(request[:10] + called + calling + request[42:])
+                reserved = bytes(range(1, 33))
+                peer.transport.write(request[:10] + called + calling + reserved + request[74:])
                 peer.link.flush()
                 self.assertEqual(peer.received[:1], b"\2")
-                self.assertEqual(peer.received[10:42], called + calling)
+                self.assertEqual(peer.received[10:74], called + calling + reserved)
                 peer.link.lose()
                 self.assertEqual(factory.associations, set())
         self.assertEqual(clock.getDelayedCalls(), [])

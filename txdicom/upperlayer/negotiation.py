@@ -78,6 +78,7 @@ def negotiate(request: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | A
     return AAssociateAC(
         calledAETitle=request.calledAETitle,
         callingAETitle=request.callingAETitle,
+        reserved=request.reserved,
         presentationContexts=tuple(
             _answer(context, policy.presentationContexts) for context in request.presentationContexts
         ),

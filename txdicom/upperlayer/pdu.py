@@ -10,7 +10,7 @@ Association data is streamed by `txdicom.upperlayer.parser`; `PDataTF` is for te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 
@@ -119,6 +119,7 @@ class _AAssociate(Generic[_Context]):
     userInformation: UserInformation
     applicationContextName: str = _APPLICATION_CONTEXT_NAME
     protocolVersion: int = 1
+    reserved: bytes = field(default=bytes(_ASSOCIATE_RESERVED), compare=False, repr=False)
 
     pduType: ClassVar[PDUType]
 
@@ -131,7 +132,7 @@ class _AAssociate(Generic[_Context]):
             bytes(2),
             _encodeAETitle(self.calledAETitle, "called AE title"),
             _encodeAETitle(self.callingAETitle, "calling AE title"),
-            bytes(_ASSOCIATE_RESERVED),
+            self.reserved.ljust(_ASSOCIATE_RESERVED, b"\0")[:_ASSOCIATE_RESERVED],
         ]
         if self.applicationContextName:
             name = encodeUID(self.applicationContextName, "application context name")
@@ -152,7 +153,7 @@ def _repeatedContextID(contexts: Sequence[PresentationContextRQ | PresentationCo
 
 def _decodeAssociate(
     body: Octets, contextClass: type[_Context], contextType: ItemType
-) -> tuple[str, str, tuple[_Context, ...], UserInformation, str, int]:
+) -> tuple[str, str, tuple[_Context, ...], UserInformation, str, int, bytes]:
     """
     Decode the body of either A-ASSOCIATE; returns the fields of `_AAssociate` in their order.
 
@@ -163,7 +164,7 @@ def _decodeAssociate(
     reader.take(2, "reserved field after protocol version")
     called = _decodeAETitle(reader.take(AE_TITLE_LENGTH, "called AE title"))
     calling = _decodeAETitle(reader.take(AE_TITLE_LENGTH, "calling AE title"))
-    reader.take(_ASSOCIATE_RESERVED, "reserved field after calling AE title")
+    reserved = bytes(reader.take(_ASSOCIATE_RESERVED, "reserved field after calling AE title"))
     applicationContextName: str | None = None
     userInformation: UserInformation | None = None
     contexts: list[_Context] = []
@@ -182,7 +183,7 @@ def _decodeAssociate(
     if (repeated := _repeatedContextID(contexts)) is not None:
         raise invalid(f"presentation context ID {repeated} is repeated")
     userInformation = userInformation or UserInformation()
-    return called, calling, tuple(contexts), userInformation, applicationContextName or "", protocolVersion
+    return called, calling, tuple(contexts), userInformation, applicationContextName or "", protocolVersion, reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,7 @@ class AAssociateRQ(_AAssociate[PresentationContextRQ]):
     :ivar userInformation: all None and empty if the item is absent.
     :ivar applicationContextName: a UID; "" if the item is absent.
     :ivar protocolVersion: 0 to 65535; bit 0 set stands for version 1, the only one. It is not checked here.
+    :ivar reserved: the 32 bytes behind the titles, which mean nothing, but an A-ASSOCIATE-AC has to echo them.
     """
 
     pduType: ClassVar[PDUType] = PDUType.A_ASSOCIATE_RQ
