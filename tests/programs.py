@@ -1,6 +1,9 @@
 """
-The storescp program as its users run it, for `tests.test_program`: processes of it, and peers with plain sockets.
+The storescp program as its users run it, for tests: processes of it, and peers with plain sockets.
 """
+
+# trial's assertions are not annotated:
+# mypy: allow-untyped-calls
 
 from __future__ import annotations
 
@@ -17,17 +20,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SkipTest
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.receivers import PROPOSED
+from tests.receivers import INSTANCE, PROPOSED, dataPDUs, dataSet, statusesIn, storeRQ
 from txdicom.testing import associateRQ
-from txdicom.upperlayer.pdu import PDU, AAssociateAC, decodePDU
+from txdicom.upperlayer.pdu import PDU, AAssociateAC, AReleaseRP, AReleaseRQ, decodePDU
 
 #: Where this package, txdicom and its plugin are, which is where ``python -m twisted`` finds them.
 CHECKOUT = Path(__file__).resolve().parents[1]
 #: No step takes a tenth of this, in seconds, not even on a busy machine.
 PATIENCE = 30.0
 _POLL = 0.01
+#: Makes a program listen on a free port of this machine only.
+ANY_PORT = "--endpoint=tcp:0:interface=127.0.0.1"
 _LISTENING = re.compile(r" starting on (\d+)$", re.MULTILINE)
 #: Capabilities of Linux, and the call that gives them up for all programs to come.
 NET_BIND_SERVICE, DAC_OVERRIDE, DAC_READ_SEARCH = 10, 1, 2
@@ -250,3 +255,54 @@ class Sender:
                 raise AssertionError("the connection was closed where a PDU was expected")
             data += piece
         return data
+
+
+class ProgramTestCase(SynchronousTestCase):
+    """
+    Starts programs, and always ends them.
+
+    :ivar home: a directory for everything.
+    :ivar output: where instances are to be stored.
+    """
+
+    def setUp(self) -> None:
+        """Make the directories."""
+        self.home = Path(self.mktemp()).absolute()
+        self.output = self.home / "output"
+        self.output.mkdir(parents=True)
+        self._count = 0
+
+    def start(self, *arguments: str, **keywords: Any) -> Program:
+        """Start a program, with any free port and the output directory unless these are among the arguments."""
+        if not any(argument.startswith(("--endpoint", "--port")) or argument.isdigit() for argument in arguments):
+            arguments = (*arguments, ANY_PORT)
+        if not any(argument.startswith("--output-directory") for argument in arguments):
+            arguments = (*arguments, f"--output-directory={self.output}")
+        return self.launch(*arguments, **keywords)
+
+    def launch(self, *arguments: str, **keywords: Any) -> Program:
+        """Start a program with these arguments."""
+        self._count += 1
+        program = Program(self.home / f"run{self._count}", *arguments, **keywords)
+        self.addCleanup(program.stop)
+        return program
+
+    def sender(self, address: int | str) -> Sender:
+        """Connect a peer."""
+        sender = Sender(address)
+        self.addCleanup(sender.close)
+        return sender
+
+    def stored(self) -> list[str]:
+        """Return the names of all files in the output directory, hidden ones too."""
+        return sorted(os.listdir(self.output))
+
+    def storeOne(self, address: int | str, sopInstance: str = INSTANCE) -> None:
+        """Store an instance, and release."""
+        sender = self.sender(address)
+        sender.associate()
+        data = dataPDUs(dataSet(sopInstance=sopInstance))
+        response = sender.ask(storeRQ(sopInstance=sopInstance), *data)
+        self.assertEqual(statusesIn([response]), [(1, 0x0000)])
+        self.assertEqual(sender.ask(AReleaseRQ().encode()), AReleaseRP())
+        sender.close()

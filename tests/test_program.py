@@ -25,84 +25,28 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
-from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, header
 from tests.programs import (
-    CHECKOUT,
+    ANY_PORT,
     DAC_OVERRIDE,
     DAC_READ_SEARCH,
     NET_BIND_SERVICE,
     PATIENCE,
-    Program,
-    Sender,
+    ProgramTestCase,
     dcmtk,
     environment,
     twistd,
     waitFor,
     withoutCapabilities,
 )
-from tests.receivers import CT, CT_CONTEXT, FILE_NAME, INSTANCE, LAST, dataPDUs, dataSet, statusesIn, storeRQ
+from tests.receivers import CT, FILE_NAME, INSTANCE, dataPDUs, dataSet, statusesIn, storeRQ
 from txdicom import __version__
-from txdicom.upperlayer.pdu import PDV, AReleaseRP, AReleaseRQ, PDataTF
 
-ANY_PORT = "--endpoint=tcp:0:interface=127.0.0.1"
 RUNNERS = ("twistd", "daemon", "twist")
 SHORT_USAGE = "Usage: twistd [options] storescp [-v][-d][-r][-i][-s n][-S n][-b n] [options] port\n"
 #: How a program ends that is sent SIGTERM: when all is cleared up, Twisted ends it by that signal as well.
 ENDED = (0, -signal.SIGTERM)
-MEBIBYTE = 1 << 20
-
-
-class ProgramTestCase(SynchronousTestCase):
-    """
-    Starts programs, and always ends them.
-
-    :ivar home: a directory for everything.
-    :ivar output: where instances are to be stored.
-    """
-
-    def setUp(self) -> None:
-        """Make the directories."""
-        self.home = Path(self.mktemp()).absolute()
-        self.output = self.home / "output"
-        self.output.mkdir(parents=True)
-        self._count = 0
-
-    def start(self, *arguments: str, **keywords: Any) -> Program:
-        """Start a program, with any free port and the output directory unless these are among the arguments."""
-        if not any(argument.startswith(("--endpoint", "--port")) or argument.isdigit() for argument in arguments):
-            arguments = (*arguments, ANY_PORT)
-        if not any(argument.startswith("--output-directory") for argument in arguments):
-            arguments = (*arguments, f"--output-directory={self.output}")
-        return self.launch(*arguments, **keywords)
-
-    def launch(self, *arguments: str, **keywords: Any) -> Program:
-        """Start a program with these arguments."""
-        self._count += 1
-        program = Program(self.home / f"run{self._count}", *arguments, **keywords)
-        self.addCleanup(program.stop)
-        return program
-
-    def sender(self, address: int | str) -> Sender:
-        """Connect a peer."""
-        sender = Sender(address)
-        self.addCleanup(sender.close)
-        return sender
-
-    def stored(self) -> list[str]:
-        """Return the names of all files in the output directory, hidden ones too."""
-        return sorted(os.listdir(self.output))
-
-    def storeOne(self, address: int | str, sopInstance: str = INSTANCE) -> None:
-        """Store an instance, and release."""
-        sender = self.sender(address)
-        sender.associate()
-        data = dataPDUs(dataSet(sopInstance=sopInstance))
-        response = sender.ask(storeRQ(sopInstance=sopInstance), *data)
-        self.assertEqual(statusesIn([response]), [(1, 0x0000)])
-        self.assertEqual(sender.ask(AReleaseRQ().encode()), AReleaseRP())
-        sender.close()
 
 
 class StartTests(ProgramTestCase):
@@ -386,80 +330,6 @@ class StopTests(ProgramTestCase):
             self.assertNotIn("Traceback", program.output)
             self.assertFalse(program.pidFile.exists())
             self.assertEqual(sender.socket.recv(10), bytes.fromhex("0700 00000004 00 00 00 00"))
-
-
-class LoadTests(ProgramTestCase):
-    """Much, many, and none at all."""
-
-    def test_silentConnections(self) -> None:
-        """Connections that say nothing delay nobody, and are closed in time."""
-        program = self.start("--acse-timeout=2")
-        port = program.port()
-        began = time.monotonic()
-        silent = [self.sender(port) for _ in range(20)]
-        self.storeOne(port)
-        self.assertTrue(time.monotonic() - began < 2, "the silent ones were waited for")
-        self.assertTrue(all(sender.closed() for sender in silent))
-        self.assertTrue(time.monotonic() - began > 1.9, "they were closed too early")
-
-    def test_manyAssociations(self) -> None:
-        """Two hundred associations at once all store."""
-        program = self.start()
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.manysenders", str(program.port()), "200"],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        self.assertEqual((done.stdout.split(), done.stderr), (["0"] * 200, ""))
-        self.assertEqual(set(self.stored()), {f"{FILE_NAME}.{number}" for number in range(200)})
-        program.stop()
-        self.assertNotIn("Traceback", program.output)
-
-    def test_largeInstance(self) -> None:
-        """An instance of 256 MiB passes through memory in pieces; STORESCP_TEST_MIB says how many it is to be."""
-        size = int(os.environ.get("STORESCP_TEST_MIB", "256")) * MEBIBYTE
-        directory = next((name for name in ("/dev/shm", str(self.output)) if _free(name) > 2 * size), None)
-        if directory is None:
-            raise SkipTest(f"there is no directory with {2 * size} bytes free")
-        if directory == "/dev/shm":
-            self.output = Path(directory) / f"storescp-test-{os.getpid()}"
-            self.output.mkdir()
-            self.addCleanup(shutil.rmtree, self.output)
-        program = self.start()
-        sender = self.sender(program.port())
-        sender.associate()
-        before = program.memory()
-        head = dataSet(header(EXPLICIT_LITTLE, PIXEL_DATA, b"OW", size))
-        sender.socket.sendall(storeRQ() + PDataTF((PDV(CT_CONTEXT, 0, head),)).encode())
-        began = time.monotonic()
-        for _ in range(size // (64 * _FRAGMENT)):
-            sender.socket.sendall(_ZEROS)
-        response = sender.ask(PDataTF((PDV(CT_CONTEXT, LAST, b""),)).encode())
-        took = time.monotonic() - began
-        self.assertEqual(statusesIn([response]), [(1, 0x0000)])
-        file = self.output / FILE_NAME
-        self.assertEqual(file.stat().st_size, size + len(head) + 132 + 12 + _groupLength(file))
-        self.assertTrue(program.memory() < 100 * MEBIBYTE, program.memory())
-        self.assertTrue(program.memory() - before < 16 * MEBIBYTE, (before, program.memory()))
-        if "STORESCP_TEST_MIB" in os.environ:
-            print(f"{size // MEBIBYTE} MiB in {took:.2f} s, {before >> 10} -> {program.memory() >> 10} KiB")  # noqa: T201
-
-
-#: The largest fragment of an even length that a PDU of the default maximum length has room for is 16378; this divides
-#: a MiB.
-_FRAGMENT = 8192
-_ZEROS = PDataTF((PDV(CT_CONTEXT, 0, bytes(_FRAGMENT)),)).encode() * 64
-
-
-def _free(directory: str) -> int:
-    return shutil.disk_usage(directory).free if os.access(directory, os.W_OK) else 0
-
-
-def _groupLength(file: Path) -> int:
-    with open(file, "rb") as stream:
-        return int.from_bytes(stream.read(144)[140:], "little")
 
 
 def writeInstance(file: Path) -> Dataset:

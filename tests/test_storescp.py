@@ -261,18 +261,23 @@ class SleepOptionTests(ReceiverTestCase):
             self.reactor.advance(5)
         self.assertEqual((self.ask(peer), os.listdir(self.directory)), ([(1, 0x0000)], [FILE_NAME]))
 
-    def test_longSleeps(self) -> None:
-        """A sleep may be longer than any provider could take otherwise; the begin and a fragment sleep in a row."""
-        peer = self.associate(self.serve("-S", "400", "-s", "3000"))
+    def test_longSleepsDuring(self) -> None:
+        """Begin and first fragment sleep in a row, and together longer than any provider could take otherwise."""
+        peer = self.associate(self.serve("-S", "400"))
         self.assertEqual(self.store(peer), [])
         self.reactor.pump([200] * 5)
         self.assertEqual(self.ask(peer), [])
         self.reactor.advance(200)
         self.assertEqual(self.ask(peer), [(1, 0x0000)])
+
+    def test_longSleepsAfter(self) -> None:
+        """So may the sleep after the response."""
+        peer = self.associate(self.serve("-s", "3000"))
+        self.assertEqual(self.store(peer), [(1, 0x0000)])
         self.assertEqual(self.store(peer, 2), [])
-        self.reactor.pump([200] * 15)
+        self.reactor.pump([200] * 14)
         self.assertEqual(self.ask(peer), [])
-        self.reactor.pump([200] * 6)
+        self.reactor.advance(200)
         self.assertEqual(self.ask(peer), [(2, 0x0000)])
 
     def test_releaseWaitsForTheSleep(self) -> None:
