@@ -22,7 +22,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.receivers import INSTANCE, PROPOSED, dataPDUs, dataSet, statusesIn, storeRQ
+from tests.receivers import INSTANCE, PROPOSED, dataPDUs, dataSet, filesIn, statusesIn, storeRQ
 from txdicom.testing import associateRQ
 from txdicom.upperlayer.pdu import PDU, AAssociateAC, AReleaseRP, AReleaseRQ, decodePDU
 
@@ -34,6 +34,8 @@ _POLL = 0.01
 #: Makes a program listen on a free port of this machine only.
 ANY_PORT = "--endpoint=tcp:0:interface=127.0.0.1"
 _LISTENING = re.compile(r" starting on (\d+)$", re.MULTILINE)
+#: How a program ends that is sent SIGTERM: when all is cleared up, Twisted ends it by that signal as well.
+ENDED = (0, -signal.SIGTERM)
 #: Capabilities of Linux, and the call that gives them up for all programs to come.
 NET_BIND_SERVICE, DAC_OVERRIDE, DAC_READ_SEARCH = 10, 1, 2
 _PR_CAPBSET_DROP = 24
@@ -294,8 +296,8 @@ class ProgramTestCase(SynchronousTestCase):
         return sender
 
     def stored(self) -> list[str]:
-        """Return the names of all files in the output directory, hidden ones too."""
-        return sorted(os.listdir(self.output))
+        """Return the names of all files in the output directory, unfinished ones too."""
+        return filesIn(self.output)
 
     def storeOne(self, address: int | str, sopInstance: str = INSTANCE) -> None:
         """Store an instance, and release."""

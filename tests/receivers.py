@@ -8,6 +8,7 @@ What the tests of the storescp program share: instances to send, and receivers o
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import twisted.internet
@@ -78,6 +79,15 @@ def statusesIn(pdus: list[PDU]) -> list[tuple[int, int]]:
         response: Any = decodeCommand(b"".join(pdv.data for pdv in pdu.pdvs))
         statuses.append((response.messageIDBeingRespondedTo, response.status))
     return statuses
+
+
+def filesIn(directory: str | Path) -> list[str]:
+    """
+    Return the names of all files in a directory and below it, and so of those that are unfinished as well.
+
+    What is left out is the lock that a store has in the directory of its unfinished files.
+    """
+    return sorted(name for _, _, names in os.walk(directory) for name in names if name != "lock")
 
 
 class ReceiverTestCase(SynchronousTestCase):

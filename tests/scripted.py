@@ -249,7 +249,9 @@ class ConversationTestCase(SynchronousTestCase):
 
     def serve(self, *providers: Any, observer: IAssociationObserver | None = None, **configuration: Any) -> None:
         """Set up the acceptor; the keywords are `Configuration`'s."""
-        self.factory = AcceptorFactory(providers, Configuration(**configuration), self.clock, observer=observer)
+        # Nobody here is watched for standing still: that has tests of its own.
+        bounds = Configuration(**{"socketTimeout": 0.0, **configuration})
+        self.factory = AcceptorFactory(providers, bounds, self.clock, observer=observer)
 
     def associate(self, size: int | None = None, request: AAssociateRQ | None = None) -> RawPeer:
         """Connect a peer that has an association, with the contexts of `PROPOSED` by default."""

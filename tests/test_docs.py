@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import getopt
-import importlib.util
 import io
 import os
 import re
@@ -22,16 +21,21 @@ import unittest
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from pydicom import dcmread
 from twisted.application.service import IServiceCollection, loadApplication
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdicom.configuration import Configuration
-from txdicom.dimse.status import Status
-from txdicom.errors import AbortReason, RejectReason
+from tests.documents import (
+    DOCS,
+    LISTINGS,
+    PAGES,
+    ROOT,
+    blocks,
+    loadModule,
+    parse,
+)
 from txdicom.services.storage import store
 from txdicom.services.verification import echo
 from txdicom.storescp.options import Options
@@ -39,86 +43,14 @@ from txdicom.testing import associateRQ, connect, requestor
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, STORAGE_SOP_CLASSES, VERIFICATION
 from txdicom.upperlayer.machine import Action, Event, State
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-LISTINGS = DOCS / "listings"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.rst"))]
 CT = STORAGE_SOP_CLASSES[1]
 RUN_TWISTD = "from twisted.scripts.twistd import run; run()"
 #: How long a program may take to do what is expected of it, in seconds.
 PATIENCE = 60
 
 
-def loadModule(path: Path) -> ModuleType:
-    """Import a file that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def modulesOfTheProgram() -> list[Path]:
-    """Find the files of txdicom that the receiver imports, directly or not."""
-    found: set[Path] = set()
-    waiting = ["txdicom.storescp.tap"]
-    while waiting:
-        path = ROOT.joinpath(*waiting.pop().split(".")).with_suffix(".py")
-        if path.is_file() and path not in found:
-            found.add(path)
-            waiting += [node.module or "" for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
-    return sorted(found)
-
-
-def parse(path: Path) -> ast.Module:
-    """Parse a file of Python."""
-    return ast.parse(path.read_text())
-
-
-PROGRAM = modulesOfTheProgram()
 tables = loadModule(DOCS / "_ext" / "tables.py")
 readmeCommand = loadModule(ROOT / ".ci" / "readme_command.py").readmeCommand
-
-
-def blocks(page: Path, language: str = r"\w+") -> list[tuple[str, str]]:
-    """Find the code blocks of a page: language and text of each."""
-    text = page.read_text()
-    if page.suffix == ".md":
-        return re.findall(rf"^```({language})\n(.*?)^```$", text, re.M | re.S)
-    pattern = rf"^( *)\.\. code-block:: ({language})\n\n((?:(?:\1 {{3}}.*)?\n)+)"
-    return [(found, textwrap.dedent(body).strip("\n") + "\n") for _, found, body in re.findall(pattern, text, re.M)]
-
-
-def firstCells(page: str, before: str) -> list[list[str]]:
-    """Find the literals in each row of the list table that comes first after a text."""
-    _, _, text = (DOCS / page).read_text().partition(before)
-    table = re.search(r"^\.\. list-table::\n(?:   .*\n|\n)+", text, re.M)
-    assert table is not None, f"no table after {before!r}"
-    rows = re.split(r"^   \* - ", table[0], flags=re.M)[2:]
-    return [re.findall(r"^(?: +- )?`([^`]+)`$", row, re.M) for row in rows]
-
-
-def firstColumn(page: str, before: str) -> list[str]:
-    """Find the literal that each row of a list table begins with."""
-    return [row[0] for row in firstCells(page, before)]
-
-
-def namesUsed(enumeration: str) -> set[str]:
-    """Find which members of an enumeration the package uses by name, but for where it is defined."""
-    return {
-        node.attr
-        for path in PROGRAM
-        if path.name not in ("errors.py", "status.py")
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enumeration
-    }
-
-
-def codes(statuses: set[str]) -> list[str]:
-    """Write statuses as the documentation does."""
-    return sorted(f"0x{Status[name]:04X}" for name in statuses)
 
 
 class ReadmeTests(SynchronousTestCase):
@@ -129,7 +61,7 @@ class ReadmeTests(SynchronousTestCase):
 
     def test_optionsAreThoseOfTheProgram(self) -> None:
         """`python docs/_ext/tables.py` prints the table that has to be there."""
-        self.assertIn(tables.markdown(tables.options()), self.readme)
+        self.assertIn(tables.markdown(tables.readmeOptions()), self.readme)
 
     def test_compositionIsTheListing(self) -> None:
         self.assertEqual(blocks(ROOT / "README.md", "python"), [("python", (LISTINGS / "receiver.tac").read_text())])
@@ -169,10 +101,11 @@ class ListingTests(SynchronousTestCase):
         with contextlib.chdir(directory):
             application = loadApplication(str(LISTINGS / "receiver.tac"), "python")
         [service] = IServiceCollection(application)
-        self.assertEqual(service.endpoint._port, 11112)
+        [listening] = service
+        self.assertEqual(listening.endpoint._port, 11112)
         request = associateRQ({VERIFICATION: [EXPLICIT_VR_LITTLE_ENDIAN], CT: [EXPLICIT_VR_LITTLE_ENDIAN]})
-        association = requestor(service.factory._clock, request)
-        link = connect(service.factory, association)
+        association = requestor(listening.factory._clock, request)
+        link = connect(listening.factory, association)
         dataSet = b"\x08\x00\x16\x00UI\x1a\x00" + CT.encode() + b"\0" + b"\x08\x00\x18\x00UI\x06\x001.2.3\0"
         answers = [echo(association), store(association, CT, "1.2.3", EXPLICIT_VR_LITTLE_ENDIAN, dataSet)]
         link.flush()
@@ -272,7 +205,8 @@ class ShellTests(SynchronousTestCase):
         """Take all shell blocks apart into commands of words."""
         for page in PAGES:
             for _, text in blocks(page, "sh"):
-                lexer = shlex.shlex(text.replace("\n", ";\n"), posix=True, punctuation_chars=True)
+                lines = text.replace("\\\n", " ").replace("\n", ";\n")
+                lexer = shlex.shlex(lines, posix=True, punctuation_chars=True)
                 lexer.whitespace_split = True
                 command: list[str] = []
                 for word in lexer:
@@ -309,67 +243,6 @@ class ShellTests(SynchronousTestCase):
             namespace: dict[str, object] = {}
             for _, text in blocks(page, "python"):
                 exec(compile(text, page.name, "exec"), namespace)
-
-
-class ReferenceTests(SynchronousTestCase):
-    """docs/storescp.rst."""
-
-    page = (DOCS / "storescp.rst").read_text()
-
-    def test_synopsis(self) -> None:
-        synopsis = f"twistd -n --pidfile= storescp {Options.synopsis}\n"
-        self.assertEqual(blocks(DOCS / "storescp.rst", "text"), [("text", synopsis)])
-
-    def test_everyOptionIsDescribed(self) -> None:
-        described = dict(re.findall(r"^\.\. option:: (.+)\n\n((?:   .*\n|\n)+)", self.page, re.M))
-        expected = {names.replace("`", ""): default.strip("`") for names, default, _ in tables.options()[1]}
-        self.assertEqual(sorted(described), sorted([*expected, "--help"]))
-        for names, default in expected.items():
-            if default and default != ".":
-                self.assertIn(f"efault {default}.", described[names].replace(", default", ". Default"), names)
-
-    def test_everyStatusIsListed(self) -> None:
-        self.assertEqual(firstColumn("storescp.rst", "Status codes\n"), codes(namesUsed("Status")))
-
-    def test_everyLogLineIsListed(self) -> None:
-        logged = set()
-        for path in PROGRAM:
-            for node in ast.walk(parse(path)):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                    isLog = ast.unparse(node.func.value).endswith("log") and node.func.attr in (
-                        "info",
-                        "warn",
-                        "error",
-                        "critical",
-                    )
-                    if isLog and isinstance(node.args[0], ast.Constant):
-                        logged.add(node.args[0].value)
-        listed = firstColumn("storescp.rst", "With :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
-        # One message is a variable there, because it is used for each of many lines.
-        listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")
-        self.assertEqual(sorted(listed), sorted(logged))
-
-
-class ConformanceTests(SynchronousTestCase):
-    """docs/conformance.rst."""
-
-    def test_storageStatuses(self) -> None:
-        listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
-        self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))
-
-    def test_rejections(self) -> None:
-        used = sorted("/".join(map(str, RejectReason[name].value)) for name in namesUsed("RejectReason"))
-        self.assertEqual(firstColumn("conformance.rst", "Rejections (A-ASSOCIATE-RJ):"), used)
-
-    def test_aborts(self) -> None:
-        used = sorted("/".join(map(str, AbortReason[name].value)) for name in namesUsed("AbortReason"))
-        self.assertEqual(firstColumn("conformance.rst", "Aborts (A-ABORT):"), used)
-
-    def test_boundsAndTimes(self) -> None:
-        configuration = Configuration()
-        names = [name for name in Configuration.__slots__ if not name.startswith("implementation")]
-        expected = [[name, f"{getattr(configuration, name):.0f}"] for name in names]
-        self.assertEqual(firstCells("conformance.rst", "Bounds and times:"), expected)
 
 
 class NameTests(SynchronousTestCase):

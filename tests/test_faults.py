@@ -20,6 +20,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.headvectors import EXPLICIT_LITTLE
+from tests.receivers import filesIn
 from tests.scripted import (
     CT,
     CT_CONTEXT,
@@ -324,7 +325,8 @@ class EndingTests(FaultTestCase):
         directory = self.mktemp()
         os.mkdir(directory)
         for fault in ("abort", "abort-after", "drop", "status=0xA700", "status=0xB000", "delay=1"):
-            self.servePlan(f"uid=1.3:{fault}", inner=FileStore(directory))
+            files = FileStore(directory)
+            self.servePlan(f"uid=1.3:{fault}", inner=files)
             narrated = NarratedStore(self.faulty, Logger("storescp"))
             self.serve(StorageService(PacedStore(narrated, self.clock, during=0.5)))
             senders = self.sender(), self.sender()
@@ -335,12 +337,14 @@ class EndingTests(FaultTestCase):
                 for _, link in senders:
                     link.flush()
             kept = ["CT.1.3"] if fault in ("status=0xB000", "delay=1") else []
-            self.assertEqual(sorted(os.listdir(directory)), [*kept, "CT.1.4"])
-            for name in os.listdir(directory):
+            self.assertEqual(filesIn(directory), [*kept, "CT.1.4"])
+            for name in filesIn(directory):
                 os.unlink(os.path.join(directory, name))
             for _, link in senders:
                 link.lose()
             self.assertNothingLeft()
+            files.close()
+            self.assertEqual(os.listdir(directory), [])
 
 
 class DelayTests(FaultTestCase):

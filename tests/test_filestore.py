@@ -1,19 +1,23 @@
 """
 Tests of `txdicom.storage.filestore`: instances received over an association, and what is in the directory when.
 
-What a disk may do wrong is in ``test_filestore_errors.py``.
+What a disk may do wrong is in ``test_filestore_errors.py``, duplicates are in ``test_duplicates.py``.
 """
+
+# trial's assertions are not annotated:
+# mypy: allow-untyped-calls
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
+import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from twisted.internet.defer import Deferred
 
 from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, SYNTAXES, element
 from tests.scripted import (
@@ -29,69 +33,20 @@ from tests.scripted import (
     pData,
     storeRQ,
 )
+from tests.storing import NAME, OPEN, STORE, FileStoreTestCase, openFiles
 from tests.test_fileformat import PREFIXES
 from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.testing import RawPeer, associateRQ, requestor
+from txdicom.testing import associateRQ, requestor
 from txdicom.upperlayer.pdu import AAbort
 
-STORE = message(CT_CONTEXT, storeRQ())
-NAME = f"CT.{INSTANCE}"
 PROPOSED_CT = {CT: [EXPLICIT_LITTLE]}
 
 
-def openFiles(directory: str | Path) -> int:
-    """Count what this process has open of a directory: itself, what is or was in it; and /dev/full in place of it."""
-    count = 0
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-            count += target.startswith((str(Path(directory).resolve()), "/dev/full"))
-    return count
-
-
-class FileStoreTestCase(ConversationTestCase):
-    """
-    An acceptor that stores in files.
-
-    :ivar directory: where.
-    """
-
-    if not os.path.isdir("/proc/self/fd"):
-        skip = "needs /proc to count open files"
-
-    def setUp(self) -> None:
-        """Make a store in a new directory."""
-        super().setUp()
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
-        self.store = FileStore(self.directory)
-        self.serve(VerificationService(), StorageService(self.store))
-
-    def names(self) -> list[str]:
-        """List what is in the directory."""
-        return sorted(path.name for path in self.directory.iterdir())
-
-    def stored(self, name: str = NAME) -> bytes:
-        """Return the data set in a file: what comes after the file meta information, whose length is in it."""
-        content = (self.directory / name).read_bytes()
-        self.assertEqual(content[128:132], b"DICM")
-        return content[144 + int.from_bytes(content[140:144], "little") :]
-
-    def assertStores(self, peer: RawPeer, data: bytes) -> None:
-        """The instance is taken."""
-        self.assertEqual(self.statusesOf(self.ask(peer, message(CT_CONTEXT, storeRQ(), data))), [(1, 0)])
-
-    def assertClosed(self) -> None:
-        """No file is open but the directory of the store, no association is left."""
-        self.assertNothingLeft()
-        self.assertEqual(openFiles(self.directory), 1)
-
-
-class FileStoreTests(FileStoreTestCase):
-    """What is kept, and when it is to be seen."""
+class ContentsTests(FileStoreTestCase):
+    """What is in a file, and what it is called."""
 
     def test_fileIsReadByPydicom(self) -> None:
         """All classes and syntaxes of the original, under their names, with who sent them."""
@@ -144,24 +99,55 @@ class FileStoreTests(FileStoreTestCase):
         self.assertEqual(self.names(), [f"UNKNOWN.{INSTANCE}"])
 
     def test_ownNaming(self) -> None:
-        store = FileStore(self.directory, lambda instance: f"{instance.sopInstanceUID}.dcm")
-        self.serve(StorageService(store))
+        self.serveFiles(self.makeStore(naming=lambda instance: f"{instance.sopInstanceUID}.dcm"))
         self.assertStores(self.associate(), dataSet())
         self.assertEqual(self.names(), [f"{INSTANCE}.dcm"])
 
-    def test_nameAppearsWithTheWholeInstance(self) -> None:
-        """Until then there is a hidden file that nobody takes for an instance."""
+    def test_ownNamingThatLeadsAstray(self) -> None:
+        """Whatever somebody makes a name of, nothing is written anywhere else, or under no name at all."""
+        outside = self.directory.parent / "outside"
+        outside.write_bytes(b"precious")
+        (self.directory / "below").mkdir()
         peer = self.associate()
-        peer.send(STORE, pData(CT_CONTEXT, 0, dataSet()[:20]))
-        self.assertEqual(self.names(), [])
-        peer.send(pData(CT_CONTEXT, 0, dataSet()[20:]))
-        (temporary,) = self.names()
-        self.assertRegex(temporary, rf"^\.txdicom-{os.getpid()}-[0-9a-f]+-[0-9]+\.part$")
-        self.assertTrue((self.directory / temporary).read_bytes().endswith(dataSet()))
-        peer.send(pData(CT_CONTEXT, 0, b"more"))
-        self.assertEqual(self.names(), [temporary])
-        peer.send(pData(CT_CONTEXT, 2, b"end"))
-        self.assertEqual(self.names(), [NAME])
+        for name in ("../outside", str(outside.resolve()), "below/x", "below/", "", ".", "..", "x\0y", "\ud800"):
+            self.patch(self.store, "_naming", lambda instance, name=name: name)
+            (response,) = self.ask(peer, message(CT_CONTEXT, storeRQ(), dataSet()))
+            self.assertEqual(
+                (response.status, response.errorComment), (0xC000, "there is no file name for this instance")
+            )
+            self.assertEqual((self.names(), os.listdir(self.directory / "below")), (["below"], []))
+        self.assertEqual(outside.read_bytes(), b"precious")
+        peer.link.lose()
+        self.assertClosed()
+
+    def test_permissionsAreThoseOfTheUmask(self) -> None:
+        """The directory for unfinished files is nobody else's, whatever the umask."""
+        before = os.umask(0o027)
+        try:
+            self.assertStores(self.associate(), dataSet())
+        finally:
+            os.umask(before)
+        self.assertEqual(stat.S_IMODE((self.directory / NAME).stat().st_mode), 0o640)
+        (run,) = self.directory.glob(".txdicom-*")
+        self.assertEqual(stat.S_IMODE(run.stat().st_mode), 0o700)
+
+
+class FileStoreTests(FileStoreTestCase):
+    """What is to be seen, and when."""
+
+    def test_nameAppearsWithTheWholeInstance(self) -> None:
+        """Until then there is a file in a hidden directory, that nobody takes for an instance."""
+        peer = self.associate()
+        self.send(peer, STORE, pData(CT_CONTEXT, 0, dataSet()[:20]))
+        self.assertEqual((self.names(), self.unfinished()), ([], []))
+        self.send(peer, pData(CT_CONTEXT, 0, dataSet()[20:]))
+        (unfinished,) = self.unfinished()
+        self.assertRegex(str(unfinished.relative_to(self.directory)), r"^\.txdicom-[0-9a-f]{16}/[0-9]+\.part$")
+        self.assertTrue(unfinished.read_bytes().endswith(dataSet()))
+        self.send(peer, pData(CT_CONTEXT, 0, b"more"))
+        self.assertEqual((self.names(), self.unfinished()), ([], [unfinished]))
+        self.send(peer, pData(CT_CONTEXT, 2, b"end"))
+        self.assertEqual((self.names(), self.unfinished()), ([NAME], []))
         self.assertEqual(self.stored(), dataSet() + b"moreend")
 
     def test_whatDoesNotComeWholeLeavesNothing(self) -> None:
@@ -174,10 +160,11 @@ class FileStoreTests(FileStoreTestCase):
             lambda peer: next(iter(self.factory.associations)).abort(),
         ):
             peer = self.associate()
-            peer.send(STORE, pData(CT_CONTEXT, 0, dataSet()))
-            self.assertEqual(len(self.names()), 1)
+            self.send(peer, STORE, pData(CT_CONTEXT, 0, dataSet()))
+            self.assertEqual(len(self.unfinished()), 1)
             end(peer)
-            self.assertEqual(self.names(), [])
+            self.settle()
+            self.assertEqual((self.names(), self.unfinished()), ([], []))
             peer.link.lose()
             self.assertClosed()
 
@@ -185,41 +172,8 @@ class FileStoreTests(FileStoreTestCase):
         peer = self.associate()
         self.ask(peer, message(CT_CONTEXT, storeRQ(), dataSet(sopClass=MR)))
         self.ask(peer, message(CT_CONTEXT, storeRQ(sopInstance="../x"), dataSet(sopInstance="../x")))
-        self.assertEqual(self.names(), [])
+        self.assertEqual((self.names(), self.unfinished()), ([], []))
         self.assertEqual([path.name for path in self.directory.parent.iterdir()], [self.directory.name])
-
-    def test_secondCopyReplacesTheFirst(self) -> None:
-        """In one moment: until it is whole, the first is there, and whoever has it open keeps it."""
-        peer = self.associate()
-        self.assertStores(peer, dataSet(rest=b"first"))
-        with (self.directory / NAME).open("rb") as reader:
-            peer.send(STORE, pData(CT_CONTEXT, 0, dataSet(rest=b"2nd")))
-            self.assertEqual(self.stored(), dataSet(rest=b"first"))
-            peer.send(pData(CT_CONTEXT, 2, b"!"))
-            self.assertEqual(self.stored(), dataSet(rest=b"2nd!"))
-            self.assertTrue(reader.read().endswith(b"first"))
-        self.assertEqual(self.names(), [NAME])
-
-    def test_brokenSecondCopyLeavesTheFirst(self) -> None:
-        peer = self.associate()
-        self.assertStores(peer, dataSet(rest=b"first"))
-        peer.send(STORE, pData(CT_CONTEXT, 0, dataSet(rest=b"second")))
-        peer.link.lose()
-        self.assertEqual(self.names(), [NAME])
-        self.assertEqual(self.stored(), dataSet(rest=b"first"))
-
-    def test_oneInstanceOnManyAssociations(self) -> None:
-        """Each is written by itself; the last to be complete stays. Several stores may share a directory."""
-        peers = [self.associate() for _ in range(3)]
-        self.serve(VerificationService(), StorageService(FileStore(self.directory)))
-        peers.append(self.associate())
-        for number, peer in enumerate(peers):
-            peer.send(STORE, pData(CT_CONTEXT, 0, dataSet(rest=bytes([number]) * 8)))
-        self.assertEqual(len(self.names()), 4)
-        for number in (2, 3, 1, 0):
-            self.assertEqual(self.statusesOf(self.ask(peers[number], pData(CT_CONTEXT, 2, b"end"))), [(1, 0)])
-            self.assertEqual(self.stored(), dataSet(rest=bytes([number]) * 8 + b"end"))
-        self.assertEqual(self.names(), [NAME])
 
     def test_linkIsReplacedAndNotFollowed(self) -> None:
         """Whatever somebody has put there under the name of an instance, nothing outside is written to."""
@@ -230,6 +184,92 @@ class FileStoreTests(FileStoreTestCase):
         self.assertFalse((self.directory / NAME).is_symlink())
         self.assertEqual(outside.read_bytes(), b"precious")
 
+    def test_headAlone(self) -> None:
+        """A writer that is given nothing writes what stands before the data set all the same."""
+        instance = ReceivedInstance(CT, INSTANCE, EXPLICIT_LITTLE, storeRQ(), {})
+        writer = self.outcome(self.store.store(requestor(self.clock), instance))
+        self.assertEqual(self.outcome(writer.commit()), 0)
+        self.assertEqual(self.stored(), b"")
+        self.assertClosed()
+
+    def outcome(self, result: Any) -> Any:
+        """Wait for a result that may be there already."""
+        if not hasattr(result, "__await__"):
+            return result
+        waiting = Deferred.fromCoroutine(result)
+        self.settle()
+        return self.successResultOf(waiting)
+
+
+class SyncedFileStoreTests(FileStoreTests):
+    """The same with files that are synced."""
+
+    fsync = True
+
+
+class ThreadedFileStoreTests(FileStoreTests):
+    """The same on a slow disk."""
+
+    inThreads = True
+
+
+class OpeningTests(FileStoreTestCase):
+    """When the directory is opened and closed."""
+
+    def test_opensWhenNeeded(self) -> None:
+        """Without `open`, with the first instance; and nothing is made or opened before."""
+        self.successResultOf(self.store.close())
+        self.assertEqual((os.listdir(self.directory), openFiles(self.directory)), ([], 0))
+        peer = self.associate()
+        self.assertEqual((os.listdir(self.directory), openFiles(self.directory)), ([], 0))
+        self.assertStores(peer, dataSet())
+        peer.link.lose()
+        self.assertClosed()
+
+    def test_openIsDoneOnce(self) -> None:
+        before = os.listdir(self.directory)
+        self.store.open()
+        self.assertEqual((os.listdir(self.directory), openFiles(self.directory)), (before, OPEN))
+
+    def test_mayBeOpenedAgain(self) -> None:
+        for _ in range(3):
+            self.successResultOf(self.store.close())
+            self.successResultOf(self.store.close())
+            self.assertEqual((self.names(), openFiles(self.directory)), ([], 0))
+            self.store.open()
+            self.assertStores(self.associate(), dataSet())
+            (self.directory / NAME).unlink()
+
+    def test_directoryHasToExist(self) -> None:
+        (self.directory / "file").touch()
+        for name, error in (("not there", FileNotFoundError), ("file", NotADirectoryError)):
+            store = FileStore(self.directory / name)
+            for _ in range(2):
+                self.assertRaises(error, store.open)
+        self.assertEqual(openFiles(self.directory), OPEN)
+
+    def test_pathIsThatOfTheBeginning(self) -> None:
+        """A relative path is not looked up again in another directory."""
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        store = FileStore("." / self.directory)
+        os.chdir("/")
+        store.open()
+        store.close()
+        os.chdir(before)
+
+    def test_closedWhileInstancesAreUnderWay(self) -> None:
+        """They are completed, or removed, all the same; then nothing is left of the store."""
+        peers = [self.associate() for _ in range(2)]
+        for peer in peers:
+            peer.send(STORE, pData(CT_CONTEXT, 0, dataSet()))
+        self.successResultOf(self.store.close())
+        self.assertEqual(len(self.unfinished()), 2)
+        self.assertEqual(self.statusesOf(self.ask(peers[0], pData(CT_CONTEXT, 2, b"end"))), [(1, 0)])
+        self.assertEqual((self.names(), len(self.unfinished())), ([NAME], 1))
+        peers[1].link.lose()
+        self.assertEqual((os.listdir(self.directory), openFiles(self.directory)), ([NAME], 0))
+
     def test_directoryMayBeMoved(self) -> None:
         """Files go where the directory is, not where a path says it was."""
         peer = self.associate()
@@ -238,37 +278,51 @@ class FileStoreTests(FileStoreTestCase):
         self.directory.rename(moved)
         self.directory.mkdir()
         peer.send(pData(CT_CONTEXT, 2, b"end"))
-        self.assertEqual(self.names(), [])
-        self.assertEqual([path.name for path in moved.iterdir()], [NAME])
+        self.assertEqual(os.listdir(self.directory), [])
+        self.assertEqual([path.name for path in moved.glob("[!.]*")], [NAME])
 
-    def test_permissionsAreThoseOfTheUmask(self) -> None:
-        before = os.umask(0o027)
-        try:
-            self.assertStores(self.associate(), dataSet())
-        finally:
-            os.umask(before)
-        self.assertEqual((self.directory / NAME).stat().st_mode & 0o777, 0o640)
+    def test_directoryIsMadeAnew(self) -> None:
+        """What comes then goes to the new one, and nothing of the old one stays open."""
+        peer = self.associate()
+        for _ in range(3):
+            shutil.rmtree(self.directory)
+            self.directory.mkdir()
+            self.assertStores(peer, dataSet())
+            self.assertEqual((self.names(), openFiles(self.directory)), ([NAME], OPEN))
 
-    def test_directoryHasToExist(self) -> None:
-        self.assertRaises(FileNotFoundError, FileStore, self.directory / "not there")
-        (self.directory / "file").touch()
-        self.assertRaises(NotADirectoryError, FileStore, self.directory / "file")
-        self.assertClosed()
+    def test_directoryForUnfinishedFilesIsRemoved(self) -> None:
+        """By somebody who tidies up: what was in it is refused, what comes afterwards is not."""
+        peers = [self.associate() for _ in range(3)]
+        for peer in peers[:2]:
+            peer.send(STORE, pData(CT_CONTEXT, 0, dataSet()))
+        (run,) = self.directory.glob(".txdicom-*")
+        shutil.rmtree(run)
+        self.assertStores(peers[2], dataSet(rest=b"new"))
+        self.assertEqual(openFiles(self.directory), 2 * OPEN + 2)
+        (response,) = self.ask(peers[0], pData(CT_CONTEXT, 2, b"end"))
+        self.assertEqual(
+            (response.status, response.errorComment), (0xA700, "file cannot be completed: No such file or directory")
+        )
+        peers[1].link.lose()
+        self.assertEqual((self.stored(), openFiles(self.directory)), (dataSet(rest=b"new"), OPEN))
 
-    def test_descriptorsAreClosed(self) -> None:
-        """That of the directory with the store, or with the last of its files if that is later."""
-        store = FileStore(self.directory)
-        instance = ReceivedInstance(CT, INSTANCE, EXPLICIT_LITTLE, storeRQ(), {})
-        writer = store.store(requestor(self.clock), instance)
-        del store
-        gc.collect()
-        self.assertEqual(openFiles(self.directory), 3)
-        writer.write(memoryview(dataSet()))
-        self.assertEqual(writer.commit(), 0)
-        self.assertEqual(self.names(), [NAME])
-        del writer
-        gc.collect()
-        self.assertEqual(openFiles(self.directory), 1)
+    def test_severalStoresShareADirectory(self) -> None:
+        """One that begins, or ends, does not touch what another one is writing."""
+        stores = [self.store, *(self.makeStore() for _ in range(2))]
+        peers = []
+        for number, store in enumerate(stores):
+            self.serveFiles(store)
+            peers.append(self.associate())
+            self.assertStores(peers[-1], dataSet(rest=bytes([number])))
+            self.assertEqual(self.stored(), dataSet(rest=bytes([number])))
+            peers[-1].send(STORE, pData(CT_CONTEXT, 0, dataSet(rest=bytes([number]))))
+        stores[0].close()
+        self.makeStore().close()
+        self.assertEqual(len(self.unfinished()), 3)
+        for number, peer in enumerate(peers):
+            self.assertEqual(self.statusesOf(self.ask(peer, pData(CT_CONTEXT, 2, b"!"))), [(1, 0)])
+            self.assertEqual(self.stored(), dataSet(rest=bytes([number]) + b"!"))
+        self.assertEqual((self.names(), openFiles(self.directory)), ([NAME], 2 * OPEN))
 
 
 class DiscardingStoreTests(ConversationTestCase):

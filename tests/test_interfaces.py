@@ -99,7 +99,7 @@ class InterfaceTests(SynchronousTestCase):
         (acceptor,) = factory.associations
         for association in (self.association, acceptor):
             self.assertTrue(verifyObject(IUpperLayerUser, association))
-            for interface in (IProtocol, IPDUReceiver, IPushProducer):
+            for interface in (IProtocol, IPDUReceiver):
                 self.assertTrue(verifyObject(interface, association.protocol))
         for transport in (link.client, link.server):
             self.assertIsInstance(transport, MemoryTransport)

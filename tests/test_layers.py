@@ -29,7 +29,11 @@ TESTING_MAY_IMPORT = ("base", "upperlayer", "dimse", "services")
 
 #: Where bytes become values: no network framework, no data set library.
 PURE = {
-    *(f"txdicom.upperlayer.{path.stem}" for path in PACKAGE.glob("upperlayer/*.py") if path.stem != "protocol"),
+    *(
+        f"txdicom.upperlayer.{path.stem}"
+        for path in PACKAGE.glob("upperlayer/*.py")
+        if path.stem not in ("protocol", "transport")
+    ),
     *(f"txdicom.dimse.{name}" for name in ("status", "commands", "elements", "messages")),
 }
 #: The modules that may know the global reactor: the program, and a documented fallback.

@@ -195,8 +195,7 @@ class VerboseTests(NarratedTestCase):
             (UNIXAddress(b"/run/\n"), "UNIXAddress('/run/\\n')"),
         ):
             peer = connectRaw(self.serve("-v"))
-            (association,) = self.reactor.tcpServers[-1][1].associations
-            association.peer = address
+            self.patch(peer.link.server, "_peer", address)
             peer.send(associateRQ())
             self.assertEqual(self.told()[0].split(": ")[0], f"Association Received ({name}")
 

@@ -392,6 +392,7 @@ class PropertyTests(OptionsTestCase):
                     ["104", "-v", "-b", "8192", "-s", "-S", "--", "-", "--port", "--aetitle", "--endpoint="]
                 ),
                 st.sampled_from(["--output-directory", "--acse-timeout=", "--debug", "--help", "--version", "--s"]),
+                st.sampled_from(["--fault", "--accept-from=", "--accept-calling-aet", "--max-object-size", "--grace="]),
                 st.text(max_size=6),
             ),
             max_size=6,
@@ -411,5 +412,5 @@ class PropertyTests(OptionsTestCase):
             self.assertEqual(output.getvalue() + errors.getvalue(), "")
             self.assertTrue(options["port"] is None or 0 <= options["port"] <= 65535)
             self.assertTrue(options["max-pdu"] == 0 or 4096 <= options["max-pdu"] <= 1 << 24)
-            for name in ("sleep-after", "sleep-during", "acse-timeout"):
+            for name in ("sleep-after", "sleep-during", "acse-timeout", "grace-period"):
                 self.assertTrue(0 <= options[name] <= 86400)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.receivers import ECHO_CONTEXT, PROPOSED, dataPDUs, dataSet, statusesIn, storeRQ
+from tests.receivers import ECHO_CONTEXT, PROPOSED, dataPDUs, dataSet, filesIn, statusesIn, storeRQ
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
@@ -288,14 +288,17 @@ class EndedTests(PacedTestCase):
         directory = self.mktemp()
         os.makedirs(directory)
         for sleeps in range(5):
-            self.serve(during=2.0, store=FileStore(directory))
+            files = FileStore(directory)
+            self.serve(during=2.0, store=files)
             peer = self.associate()
             peer.send(*INSTANCE_PDUS)
             self.advance(*[2] * sleeps)
-            self.assertEqual(len(os.listdir(directory)), 1 if sleeps else 0)
+            self.assertEqual(len(filesIn(directory)), 1 if sleeps else 0)
             peer.link.lose()
-            self.assertEqual(os.listdir(directory), [])
+            self.assertEqual(filesIn(directory), [])
             self.assertNothingLeft()
+            files.close()
+            self.assertEqual(os.listdir(directory), [])
 
     def test_endsWithoutSleeping(self) -> None:
         """An association that ends in order is forgotten as well, and nothing else is touched."""

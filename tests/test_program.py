@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import stat
 import statistics
@@ -31,6 +30,7 @@ from tests.programs import (
     ANY_PORT,
     DAC_OVERRIDE,
     DAC_READ_SEARCH,
+    ENDED,
     NET_BIND_SERVICE,
     PATIENCE,
     ProgramTestCase,
@@ -40,13 +40,12 @@ from tests.programs import (
     waitFor,
     withoutCapabilities,
 )
-from tests.receivers import CT, FILE_NAME, INSTANCE, dataPDUs, dataSet, statusesIn, storeRQ
+from tests.receivers import CT, FILE_NAME, INSTANCE, dataPDUs, dataSet, filesIn, statusesIn, storeRQ
 from txdicom import __version__
 
 RUNNERS = ("twistd", "daemon", "twist")
 SHORT_USAGE = "Usage: twistd [options] storescp [-v][-d][-r][-i][-s n][-S n][-b n] [options] port\n"
-#: How a program ends that is sent SIGTERM: when all is cleared up, Twisted ends it by that signal as well.
-ENDED = (0, -signal.SIGTERM)
+MEBIBYTE = 1 << 20
 
 
 class StartTests(ProgramTestCase):
@@ -303,33 +302,12 @@ class DaemonTests(ProgramTestCase):
         program = self.start("--output-directory=in", runner="daemon")
         self.assertEqual((program.process.wait(PATIENCE), program.errors), (0, ""))
         self.storeOne(program.port())
-        self.assertEqual(os.listdir(program.home / "in"), [FILE_NAME])
+        self.assertEqual(filesIn(program.home / "in"), [FILE_NAME])
         # twistd's own default for daemons; its option --umask changes that.
         self.assertEqual(stat.S_IMODE((program.home / "in" / FILE_NAME).stat().st_mode), 0o600)
         program.stop()
         self.assertFalse(program.pidFile.exists())
         self.assertIn("Server Shut Down", program.output)
-
-
-class StopTests(ProgramTestCase):
-    """SIGTERM."""
-
-    def test_inTheMiddleOfAStore(self) -> None:
-        """The sender is told, no part of the instance stays, and what was acknowledged does."""
-        for runner in ("twistd", "twist"):
-            program = self.start(runner=runner)
-            port = program.port()
-            self.storeOne(port, "1.2.3")
-            sender = self.sender(port)
-            sender.associate()
-            sender.socket.sendall(storeRQ() + dataPDUs(dataSet(bytes(10000)), b"rest")[0])
-            waitFor(lambda: len(self.stored()) == 2, "a file being written")
-            self.assertIn(program.stop(), ENDED)
-            self.assertEqual(self.stored(), ["CT.1.2.3"])
-            self.assertEqual(program.errors, "")
-            self.assertNotIn("Traceback", program.output)
-            self.assertFalse(program.pidFile.exists())
-            self.assertEqual(sender.socket.recv(10), bytes.fromhex("0700 00000004 00 00 00 00"))
 
 
 def writeInstance(file: Path) -> Dataset:

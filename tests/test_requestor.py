@@ -263,7 +263,7 @@ class RequestTests(RequestorTestCase):
             refusals.append(self.assertRaises(LocalProtocolError, self.association.request, context, CEchoRQ(1)))
 
         self.association.whenEnded().addCallback(askAgain)
-        self.association.protocol.pauseProducing()
+        self.association.protocol.transport.producer.pauseProducing()
         self.clock.advance(60)
         self.assertEqual(len(refusals), 1)
 

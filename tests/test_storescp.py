@@ -16,9 +16,10 @@ from twisted.internet.error import CannotListenError
 from zope.interface.verify import verifyObject
 
 from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, element
-from tests.receivers import CT_CONTEXT, FILE_NAME, PROPOSED, ReceiverTestCase, dataPDUs, dataSet, storeRQ
+from tests.receivers import CT_CONTEXT, FILE_NAME, PROPOSED, ReceiverTestCase, dataPDUs, dataSet, filesIn, storeRQ
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import DiscardingStore, FileStore
+from txdicom.storescp.faults import FaultyStore
 from txdicom.storescp.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import StartError
@@ -70,15 +71,22 @@ class MakeServiceTests(StartingTestCase):
     def test_nothingIsWatchedUnlessAskedFor(self) -> None:
         """Without ``-v`` there is no observer, and fragments go straight into the file."""
         self.assertIsNone(self.serve("-s0")._observer)
-        self.assertIs(type(makeStore(self.optionsOf("104"), self.reactor)), FileStore)
-        self.assertIs(type(makeStore(self.optionsOf("-i", "104"), self.reactor)), DiscardingStore)
+        files = FileStore(self.directory)
+        self.assertIs(makeStore(self.optionsOf("104"), files, self.reactor), files)
+        self.assertIs(type(makeStore(self.optionsOf("-i", "104"), None, self.reactor)), DiscardingStore)
 
     def test_storesAreWrappedWhereAskedFor(self) -> None:
-        """``-v``, ``-s`` and ``-S`` each put something around the store."""
+        """``-v``, ``-s``, ``-S`` and the faults each put something around the store."""
         self.assertIsNotNone(self.serve("-v")._observer)
-        self.assertIs(type(makeStore(self.optionsOf("-v", "104"), self.reactor)), NarratedStore)
-        for letter in ("-s", "-S"):
-            self.assertIs(type(makeStore(self.optionsOf(letter, "1", "104"), self.reactor)), PacedStore)
+        for arguments, kind in (
+            (["-v"], NarratedStore),
+            (["-s1"], PacedStore),
+            (["-S1"], PacedStore),
+            (["--fault=1:abort"], FaultyStore),
+            (["--abort-during"], FaultyStore),
+            (["--abort-after"], FaultyStore),
+        ):
+            self.assertIs(type(makeStore(self.optionsOf(*arguments, "104"), None, self.reactor)), kind)
 
     def test_maximumPDULength(self) -> None:
         """``-b`` is announced, and held to."""
@@ -117,15 +125,16 @@ class MakeServiceTests(StartingTestCase):
         self.assertEqual(self.reactor.tcpServers, [])
 
     def test_directoryGone(self) -> None:
-        """A directory that is removed after the options were checked is no traceback either."""
-        options = self.optionsOf("104")
+        """A directory that is removed after the options were checked is no traceback either; nothing listens."""
+        service = makeService(self.optionsOf("104"))
         os.rmdir(self.directory)
         errors = StringIO()
-        with redirect_stderr(errors):
-            self.assertRaises(StartError, makeService, options)
+        self.patch(sys, "__stderr__", errors)
+        self.assertEqual(self.assertRaises(StartError, service.startService).code, 1)
         self.assertEqual(
-            errors.getvalue(), f"storescp: [Errno {errno.ENOENT}] No such file or directory: {self.directory!r}\n"
+            errors.getvalue(), "storescp: the output directory cannot be used: No such file or directory\n"
         )
+        self.assertEqual(self.reactor.tcpServers, [])
 
     def test_noDictionary(self) -> None:
         """If none of the dictionaries can be loaded, nothing listens."""
@@ -140,13 +149,15 @@ class CannotListenTests(StartingTestCase):
     """What is said where the port cannot be had."""
 
     def saidWhen(self, error: Exception) -> str:
-        """Return what is said when listening fails with an error."""
+        """Return what is said when listening fails with an error, and check that nothing is left of the try."""
 
         def listenTCP(*arguments: object, **keywords: object) -> None:
             raise error
 
         self.patch(self.reactor, "listenTCP", listenTCP)
-        return self.failsToStart("104")
+        said = self.failsToStart("104")
+        self.assertEqual(os.listdir(self.directory), [])
+        return said
 
     def test_inUse(self) -> None:
         """Somebody else listens."""
@@ -176,24 +187,35 @@ class StopTests(ReceiverTestCase):
     """When the service stops."""
 
     def test_abortsAssociations(self) -> None:
-        """Peers are told by an A-ABORT, and what they have not finished leaves nothing behind."""
+        """Peers are told by an A-ABORT, and what they do not finish in time leaves nothing behind."""
         factory = self.serve()
-        idle, storing, silent = self.associate(factory), self.associate(factory), connectRaw(factory)
-        storing.send(storeRQ(), dataPDUs(dataSet(), b"rest")[0])
-        self.assertEqual(len(os.listdir(self.directory)), 1)
-        self.service.stopService()
-        self.assertEqual(os.listdir(self.directory), [])
-        for peer in (idle, storing):
+        peers = self.associate(factory), self.associate(factory), connectRaw(factory)
+        # One is idle, one is storing, one is silent.
+        peers[1].send(storeRQ(), dataPDUs(dataSet(), b"rest")[0])
+        self.assertEqual(len(filesIn(self.directory)), 1)
+        stopping = self.service.stopService()
+        self.assertEqual([peer.send() for peer in peers], [[AAbort(0, 0)], [], []])
+        self.reactor.advance(9.75)
+        self.assertEqual([peer.send() for peer in peers], [[], [], []])
+        self.reactor.advance(0.25)
+        self.assertEqual(filesIn(self.directory), [])
+        self.assertEqual([peer.send() for peer in peers], [[], [AAbort(0, 0)], []])
+        self.assertEqual([peer.lost for peer in peers], [False, False, True])
+        # None of them closes; they have a second for that.
+        self.assertNoResult(stopping)
+        self.reactor.advance(1)
+        for peer in peers:
             peer.link.flush()
-            self.assertEqual(peer.takePDUs(), [AAbort(0, 0)])
-        silent.link.flush()
-        self.assertTrue(silent.lost)
+        self.successResultOf(stopping)
+        self.assertEqual([peer.lost for peer in peers], [True] * 3)
+        self.assertEqual((os.listdir(self.directory), self.reactor.getDelayedCalls()), ([], []))
 
     def test_keepsWhatWasStored(self) -> None:
-        """What was acknowledged stays."""
+        """What was acknowledged stays; without connections there is nothing to wait for."""
         peer = self.associate(self.serve())
         self.assertEqual(self.store(peer), [(1, 0x0000)])
-        self.service.stopService()
+        peer.link.lose()
+        self.successResultOf(self.service.stopService())
         self.assertEqual(os.listdir(self.directory), [FILE_NAME])
 
 
@@ -245,7 +267,7 @@ class SleepOptionTests(ReceiverTestCase):
         """The response is not delayed, but the next command is; the file is there at once."""
         peer = self.associate(self.serve("-s", "5"))
         self.assertEqual(self.store(peer), [(1, 0x0000)])
-        self.assertEqual(os.listdir(self.directory), [FILE_NAME])
+        self.assertEqual(filesIn(self.directory), [FILE_NAME])
         self.assertEqual(self.store(peer, 2), [])
         self.reactor.advance(4.75)
         self.assertEqual(self.ask(peer), [])
@@ -259,7 +281,7 @@ class SleepOptionTests(ReceiverTestCase):
         for _ in range(3):
             self.assertEqual((self.ask(peer), FILE_NAME in os.listdir(self.directory)), ([], False))
             self.reactor.advance(5)
-        self.assertEqual((self.ask(peer), os.listdir(self.directory)), ([(1, 0x0000)], [FILE_NAME]))
+        self.assertEqual((self.ask(peer), filesIn(self.directory)), ([(1, 0x0000)], [FILE_NAME]))
 
     def test_longSleepsDuring(self) -> None:
         """Begin and first fragment sleep in a row, and together longer than any provider could take otherwise."""
@@ -291,13 +313,18 @@ class SleepOptionTests(ReceiverTestCase):
 
     def test_stoppedWhileSleeping(self) -> None:
         """A receiver that is stopped leaves neither a file nor a timer."""
-        factory = self.serve("-S", "5", "--acse-timeout=1")
-        for seconds in (5, 5, 0):
-            self.assertEqual(self.store(self.associate(factory)), [])
+        factory = self.serve("-S", "5", "--grace-period=4")
+        peers = [self.associate(factory) for _ in range(3)]
+        for peer, seconds in zip(peers, (5, 5, 0), strict=True):
+            self.assertEqual(self.store(peer), [])
             self.reactor.advance(seconds)
         # One sleeps before the end, one before its fragment, one before the begin.
-        self.assertEqual(len(os.listdir(self.directory)), 2)
-        self.service.stopService()
-        self.assertEqual(os.listdir(self.directory), [])
-        self.reactor.advance(1)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(len(filesIn(self.directory)), 2)
+        stopping = self.service.stopService()
+        self.reactor.advance(4)
+        self.assertEqual(filesIn(self.directory), [])
+        for peer in peers:
+            self.assertEqual(peer.send(), [AAbort(0, 0)])
+            peer.link.lose()
+        self.successResultOf(stopping)
+        self.assertEqual((os.listdir(self.directory), self.reactor.getDelayedCalls()), ([], []))

@@ -1,5 +1,5 @@
 """
-Tests for `txdicom.upperlayer.protocol`: what it asks of the transports of TCP, TLS and others.
+Tests for `txdicom.upperlayer.transport`: what the upper layer asks of the transports of TCP, TLS and others.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from zope.interface.verify import verifyObject
 
 from tests.conversations import AC, ADDRESS, CONFIGURATION, DATA, RQ, RecordingUser
 from txdicom.testing import MemoryTransport
-from txdicom.upperlayer import protocol as module
+from txdicom.upperlayer import transport as module
 from txdicom.upperlayer.protocol import UpperLayerProtocol
+from txdicom.upperlayer.transport import TCPOptions
 
 SERVER = IPv4Address("TCP", "127.0.0.1", 104)
 #: Stands for the number of TCP_QUICKACK, which not every system has.
@@ -83,6 +84,7 @@ class TransportTests(SynchronousTestCase):
     def connected(self, transport: MemoryTransport) -> UpperLayerProtocol:
         """Connect an acceptor to a transport."""
         self.patch(module, "_TCP_QUICKACK", QUICKACK)
+        self.patch(module, "_KEEPALIVE", ())
         self.user = RecordingUser()
         protocol = UpperLayerProtocol(self.user, CONFIGURATION, Clock())
         protocol.makeConnection(transport)
@@ -95,8 +97,27 @@ class TransportTests(SynchronousTestCase):
         return made
 
     def test_producer(self) -> None:
-        """The protocol is the transport's producer."""
-        verifyObject(IPushProducer, self.connected(MemoryTransport(SERVER, ADDRESS)))
+        """The transport has a producer that it can pause."""
+        transport = MemoryTransport(SERVER, ADDRESS)
+        self.connected(transport)
+        verifyObject(IPushProducer, transport.producer)
+
+    def test_keepAlive(self) -> None:
+        """A peer that was switched off is noticed within minutes, where the system lets us say so."""
+        handle = self.socket()
+        TCPOptions(TCPTransport(handle))
+        self.assertEqual(
+            handle.calls,
+            [
+                (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 120),
+                (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 30),
+                (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+            ],
+        )
+        self.patch(module, "_KEEPALIVE", (("TCP_NO_SYSTEM_HAS_THIS", 1),))
+        handle = self.socket()
+        TCPOptions(TCPTransport(handle))
+        self.assertEqual(handle.calls, [])
 
     def test_options(self) -> None:
         """Small answers leave at once, and a peer that has gone is noticed in the end."""
@@ -158,6 +179,7 @@ class TransportTests(SynchronousTestCase):
         handle = self.socket()
         transport = TCPTransport(handle)
         self.patch(module, "_TCP_QUICKACK", None)
+        self.patch(module, "_KEEPALIVE", ())
         protocol = UpperLayerProtocol(RecordingUser(), CONFIGURATION, Clock())
         protocol.makeConnection(transport)
         protocol.dataReceived(RQ.encode()[:9])

@@ -137,6 +137,7 @@ class MemoryTransport:
     """
     One end of a `MemoryLink`.
 
+    :ivar producer: what was registered to be paused while the send buffer is full.
     :ivar capacity: how many unread bytes the send buffer holds before it pauses its producer.
     """
 
@@ -150,7 +151,7 @@ class MemoryTransport:
         self.paused = False
         self.connected = True
         self.aborted = False
-        self._producer: Any = None
+        self.producer: Any = None
         self._producerPaused = False
 
     def write(self, data: bytes) -> None:
@@ -191,11 +192,11 @@ class MemoryTransport:
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Have a producer paused while the send buffer is full."""
-        self._producer = producer
+        self.producer = producer
 
     def unregisterProducer(self) -> None:
         """Forget the producer."""
-        self._producer = None
+        self.producer = None
 
     def pauseProducing(self) -> None:
         """Deliver nothing more to this end's protocol."""
@@ -211,12 +212,12 @@ class MemoryTransport:
 
     def _mind(self) -> None:
         full = sum(map(len, self.outgoing)) > self.capacity
-        if self._producer is not None and full != self._producerPaused:
+        if self.producer is not None and full != self._producerPaused:
             self._producerPaused = full
             if not full:
-                self._producer.resumeProducing()
+                self.producer.resumeProducing()
             else:
-                self._producer.pauseProducing()
+                self.producer.pauseProducing()
 
 
 class MemoryLink:

@@ -278,5 +278,5 @@ class Ledger:
 
 
 def temporaries(directory: Path) -> set[str]:
-    """List what is in the directory under names that are not final."""
-    return {name for name in os.listdir(directory) if name.startswith(TEMPORARY_PREFIX)}
+    """List the files in the directory that have no final names: those in the hidden directory that each run has."""
+    return {str(path.relative_to(directory)) for path in directory.glob(f"{TEMPORARY_PREFIX}*/*.part")}

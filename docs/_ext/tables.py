@@ -7,6 +7,8 @@ stands in README.md.
 
 from __future__ import annotations
 
+import re
+
 from pydicom.uid import UID
 
 from txdicom.storescp.options import Options
@@ -17,7 +19,22 @@ from txdicom.upperlayer.machine import TRANSITIONS, Event, State
 Table = tuple[list[str], list[list[str]]]
 
 #: What an option takes, where that is not a number.
-_VALUES = {"aetitle": "title", "output-directory": "directory", "endpoint": "description"}
+_VALUES = {
+    "accept-calling-aet": "title",
+    "accept-from": "network",
+    "aetitle": "title",
+    "duplicates": "choice",
+    "endpoint": "description",
+    "fault": "fault",
+    "output-directory": "directory",
+}
+#: What README.md lists: the options of the original program, and those that most receivers need besides.
+_README_OPTIONS = frozenset(
+    {
+        *("verbose", "debug", "refuse", "ignore", "sleep-after", "sleep-during", "max-pdu"),
+        *("accept-from", "aetitle", "duplicates", "endpoint", "fsync", "min-free-space", "output-directory", "version"),
+    }
+)
 #: What is written in capitals in the names of events.
 _ABBREVIATIONS = {"AC", "ARTIM", "PDU", "RJ", "RP", "RQ"}
 
@@ -34,6 +51,12 @@ def options() -> Table:
         shown = f"`{default}`" if value and default is not None else ""
         rows.append([", ".join([*names, f"`--{name}{value}`"]), shown, _sentence(parser.docs[name])])
     return ["Option", "Default", "Meaning"], sorted(rows, key=lambda row: row[0].rpartition("--")[2])
+
+
+def readmeOptions() -> Table:
+    """List the options that README.md shows."""
+    header, rows = options()
+    return header, [row for row in rows if re.search("--([a-z-]+)", row[0])[1] in _README_OPTIONS]
 
 
 def _sentence(text: str) -> str:
@@ -88,4 +111,4 @@ TABLES = {
 }
 
 if __name__ == "__main__":
-    print(markdown(options()), end="")  # noqa: T201 - that is what it is run for
+    print(markdown(readmeOptions()), end="")  # noqa: T201 - that is what it is run for

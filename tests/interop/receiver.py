@@ -103,9 +103,9 @@ class Receiver:
                 connection.recv(1)
 
     def take(self) -> dict[str, bytes]:
-        """Return all that is in its directory, by name, and empty it."""
+        """Return all files that are in its directory, finished or not, by name, and remove them."""
         found = {}
-        for path in sorted(self._output.iterdir()):
+        for path in sorted(path for path in self._output.rglob("*") if path.is_file()):
             found[path.name] = path.read_bytes()
             path.unlink()
         return found

@@ -22,8 +22,11 @@ from txdicom.dimse.commands import CCancelRQ, Command, Request, Response, encode
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.dimse.messages import MessageReader, encodeMessage, fragmentLength
 from txdicom.dimse.operation import Operation
+from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import (
     AbortReason,
+    AbortSource,
+    AssociationAborted,
     AssociationTimeout,
     DIMSEError,
     LocalProtocolError,
@@ -54,7 +57,8 @@ class Association:
     :param clock: timers run on it.
     :param decide: answers the A-ASSOCIATE-RQ; needed on the acceptor's side only.
     :param observer: told of what happens, for logs and counts.
-    :ivar peer: the transport address of the peer, None before there is a connection.
+    :ivar peer: the transport address of the peer, None before there is a connection; of a connection that came by a
+        proxy (``haproxy:``), the proxy's until the association is requested.
     :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
@@ -86,6 +90,8 @@ class Association:
         self._reading: Operation | None = None
         self._queued: tuple[PresentationContext, Request] | None = None
         self._releasing = False
+        self._draining = False
+        self._watchdog = Watchdog(self, configuration, clock)
         self._nextMessageID = 0
         self._requests: dict[int, Deferred[Any]] = {}
         self._established = False
@@ -101,10 +107,26 @@ class Association:
         """The largest fragment of a message that the peer accepts, in bytes; 0 for no limit."""
         return fragmentLength(self._maximumLength) if self._maximumLength else 0
 
+    @property
+    def maximumDataSetLength(self) -> int:
+        """The longest data set that is taken, in bytes; 0 for no limit."""
+        return self._configuration.maximumDataSetLength
+
+    @property
+    def peerIsDue(self) -> bool:
+        """Whether the peer has begun something that it has to finish."""
+        return self._reader.inMessage or self.protocol.inPDU
+
+    @property
+    def weAreDue(self) -> bool:
+        """Whether the peer has to wait for us: an answer is outstanding, or nothing is read for the moment."""
+        return self.protocol.receivingPaused or (self._operation is not None and not self._reader.inMessage)
+
     # What the upper layer tells us (IUpperLayerUser).
 
     def associationRequested(self, request: AAssociateRQ) -> Soon[AAssociateAC | AAssociateRJ]:
         """Let `decide` answer."""
+        self.peer = self.protocol.peer
         self._nameTitles(request)
         if self._observer is not None:
             self._observer.associationRequested(self, request)
@@ -124,6 +146,7 @@ class Association:
             )
         self._maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
         self._established = True
+        self._watchdog.start()
         if self._observer is not None:
             self._observer.associationEstablished(self, request, response)
         establishing, self._establishing = self._establishing, []
@@ -140,6 +163,7 @@ class Association:
     def associationEnded(self, reason: Failure) -> None:
         """Let go of everything, and tell everybody."""
         self._endReason = reason
+        self._watchdog.stop()
         self._queued = self._reading = None
         operation, self._operation = self._operation, None
         if operation is not None:
@@ -223,11 +247,13 @@ class Association:
         """The present operation has been answered: on with what waited for it."""
         self._operation = None
         queued, self._queued = self._queued, None
-        if queued is not None:
+        if self._releasing:
+            self._releaseIfIdle()
+        elif self._draining:
+            self._abortDrained()
+        elif queued is not None:
             self._startOperation(*queued)
             self.protocol.resumeReceiving(_QUEUED)
-        else:
-            self._releaseIfIdle()
 
     def startWaiting(self, pause: bool) -> IDelayedCall:
         """
@@ -326,6 +352,15 @@ class Association:
         """
         self.protocol.requestRelease()
         return self.whenEnded()
+
+    def drain(self) -> None:
+        """End the association as soon as no message is under way: now, or when the present one has been answered."""
+        self._draining = True
+        if self._operation is None and not self._reader.inMessage:
+            self._abortDrained()
+
+    def _abortDrained(self) -> None:
+        self.abort(AssociationAborted(AbortSource.SERVICE_USER, 0, False, "shutting down"))
 
     def abort(self, error: Exception | None = None) -> None:
         """Abort the association (PS3.8 7.3); nothing happens if it is over."""

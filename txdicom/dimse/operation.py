@@ -15,6 +15,7 @@ nothing; while `commit` or `answered` is, it reads on, up to the next request.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class Operation:
         "_committing",
         "_complete",
         "_over",
+        "_room",
         "_timer",
         "_writer",
         "context",
@@ -65,6 +67,8 @@ class Operation:
         self._writer: IDataSetWriter | None = None
         # The answer, as soon as it is known; from then on the data set is drained.
         self._answer: Response | None = None
+        # How many bytes more the data set may have.
+        self._room = association.maximumDataSetLength or sys.maxsize
         # Ends the wait for a provider or a writer, while there is one.
         self._timer: IDelayedCall | None = None
         # The data set has come whole; the writer's `commit` has been called; the association has ended.
@@ -92,7 +96,10 @@ class Operation:
         writer = self._writer
         if writer is None:
             return
+        self._room -= len(fragment)
         try:
+            if self._room < 0:
+                raise DIMSEError(Status.OUT_OF_RESOURCES, "the data set is longer than is allowed here")
             result = writer.write(fragment)
         except Exception:
             self._written(Failure())
@@ -191,7 +198,7 @@ class Operation:
 
     def _responseOf(self, result: object) -> Response:
         """Make the response that says how a provider or a writer has ended, and log what nobody expected."""
-        if isinstance(result, int):
+        if isinstance(result, int) and not isinstance(result, bool) and 0 <= result <= 0xFFFF:
             return responseTo(self.request, result)
         failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
         error = failure.value

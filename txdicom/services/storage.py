@@ -35,6 +35,8 @@ __all__ = ["ReceivedInstance", "StorageService", "store"]
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 _IDENTITY = (_SOP_CLASS_UID, _SOP_INSTANCE_UID)
+#: Within how many bytes they have to come: what is before them has to be held, for every association that stores.
+_MAXIMUM_HEAD = 1 << 16
 #: Where a request names its instance: Affected SOP Instance UID.
 _AFFECTED_SOP_INSTANCE_UID = 0x00001000
 
@@ -103,7 +105,7 @@ class _IdentifiedWriter:
         self._association = association
         self._transferSyntax = context.transferSyntax
         self._request = request
-        self._head = HeadReader(context.transferSyntax, _IDENTITY)
+        self._head = HeadReader(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD)
         # Copied, because a view of each byte that a peer sends by itself would take two hundred.
         self._held = bytearray()
         self._writer: IDataSetWriter | None = None

@@ -1,37 +1,43 @@
 """
 Instances as files: `FileStore` keeps them, `DiscardingStore` does not.
 
-Theory of operation. An instance is written under a temporary name in the directory it will stay in, and gets its own
-name by one rename when it is whole. So whatever has that name is complete, and an instance that the sender aborts, that
-the connection loses or that the disk refuses leaves nothing behind. Files are created relative to the directory's
-descriptor: no name that comes from a peer is ever looked up as a path.
+Theory of operation. An instance is written in a directory of this run's own below the output directory, and gets its
+name by one rename or link when it is whole. So whatever has a name is complete, and an instance that the sender aborts,
+that the connection loses or that the disk refuses leaves nothing behind.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IDataSetWriter, IStorageSCP
+from txdicom.interfaces import IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
+from txdicom.storage.disk import Disk
 from txdicom.storage.fileformat import encodeFileHead
+from txdicom.storage.filesystem import freeSpace
+from txdicom.storage.filewriter import Duplicates, FileWriter, refusal
 from txdicom.storage.naming import nameOfInstance
+from txdicom.storage.outputdirectory import OutputDirectory
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["DiscardingStore", "FileStore"]
+__all__ = ["DiscardingStore", "Duplicates", "FileStore"]
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+#: What the system says of a directory that has been removed, here or on the server that it comes from.
+_VANISHED = (errno.ENOENT, errno.ESTALE)
 
 
 @implementer(IStorageSCP)
@@ -39,118 +45,130 @@ class FileStore:
     """
     Keeps every instance as a file of its own (PS3.10), the data set as it came.
 
-    An instance that is stored twice replaces its file.
+    It opens its directory when it is first needed, or by `open`, so that a program may drop its privileges before. If
+    the directory is removed, it takes the one that is at its path then.
 
-    :param directory: where; it has to exist.
+    :param directory: where; it has to exist by then. What killed runs have left unfinished in it is removed.
     :param naming: gives an instance its file name, which must not have a path separator.
-    :raises OSError: the directory cannot be opened.
+    :param duplicates: what to do with an instance that is there already.
+    :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
+    :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
+    :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], naming: Callable[[ReceivedInstance], str] = nameOfInstance
+        self,
+        directory: str | os.PathLike[str],
+        naming: Callable[[ReceivedInstance], str] = nameOfInstance,
+        duplicates: Duplicates = Duplicates.OVERWRITE,
+        minimumFreeSpace: int = 0,
+        fsync: bool = False,
+        disk: Disk | None = None,
     ) -> None:
-        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._path = os.path.abspath(directory)
         self._naming = naming
-        # Temporary names that no other process, thread or later run uses.
-        self._token = secrets.token_hex(4)
+        self._duplicates = duplicates
+        self._minimumFreeSpace = minimumFreeSpace
+        self._fsync = fsync
+        self._disk = disk or Disk()
         self._serial = count()
+        self._directory: OutputDirectory | None = None
+        # Who opens the directory or gives it up, in whatever thread.
+        self._lock = Lock()
 
-    def __del__(self) -> None:
-        directory = getattr(self, "_directory", None)
+    def open(self) -> None:
+        """
+        Open the directory, unless it is open.
+
+        :raises OSError: it cannot be opened or written to, or `duplicates` needs hard links and there are none.
+        """
+        self._held().release()
+
+    def close(self) -> Deferred[None]:
+        """
+        Let go of the directory and of all threads.
+
+        What is being stored may still be completed. An instance that comes later opens the directory again.
+
+        :return: fires when nothing is done in threads any more. If nothing is being stored then, nothing is left.
+        """
+        with self._lock:
+            directory, self._directory = self._directory, None
         if directory is not None:
-            os.close(directory)
+            directory.release()
+        return self._disk.close()
 
-    def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
+    def store(self, association: Association, instance: ReceivedInstance) -> Soon[IDataSetWriter]:
         """
         Create the file.
 
-        :raises DIMSEError: 0xA700, it cannot be created.
+        :raises DIMSEError: 0xA700, it cannot be created, or 0xC000, there is no name for it.
         """
         head = encodeFileHead(
             instance.sopClassUID, instance.sopInstanceUID, instance.transferSyntaxUID, association.callingAETitle
         )
-        temporary = f".txdicom-{os.getpid()}-{self._token}-{next(self._serial)}.part"
-        return _FileWriter(self, self._directory, temporary, self._naming(instance), head)
-
-
-@implementer(IDataSetWriter)
-class _FileWriter:
-    """Writes one file; the store is referred to so that its directory stays open as long."""
-
-    __slots__ = ("_directory", "_file", "_head", "_name", "_store", "_temporary")
-
-    _log = Logger()
-
-    def __init__(self, store: FileStore, directory: int, temporary: str, name: str, head: bytes) -> None:
-        self._store = store
-        self._directory = directory
-        self._temporary = temporary
-        self._name = name
-        self._head = head
+        name = self._naming(instance)
+        if not _isFileName(name):
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, "there is no file name for this instance")
         try:
-            self._file = os.open(temporary, _CREATE, 0o666, dir_fd=directory)
+            creating = self._disk.soon(partial(self._create, name, head))
         except OSError as error:
-            raise self._refusal("created", error) from error
+            raise refusal(name, "created", error) from error
+        return _created(creating, name) if isinstance(creating, Deferred) else creating
 
-    def write(self, fragment: memoryview) -> None:
-        """
-        Append to the file.
-
-        :raises DIMSEError: 0xA700, it cannot be written.
-        """
+    def _create(self, name: str, head: bytes) -> FileWriter:
+        directory = self._held()
         try:
-            if self._head:
-                head, self._head = self._head, b""
-                written = os.writev(self._file, (head, fragment)) - len(head)
-                if written < 0:
-                    self._writeRest(memoryview(head)[written:])
-                    written = 0
-            else:
-                written = os.write(self._file, fragment)
-            if written < len(fragment):
-                self._writeRest(fragment[written:])
+            return self._createIn(directory, name, head)
         except OSError as error:
-            raise self._refusal("written", error) from error
+            if error.errno not in _VANISHED:
+                raise
+            self._giveUp(directory)
+        return self._createIn(self._held(), name, head)
 
-    def commit(self) -> int:
-        """
-        Give the file its name.
-
-        :raises DIMSEError: 0xA700, it cannot be; nothing is left then.
-        """
+    def _createIn(self, directory: OutputDirectory, name: str, head: bytes) -> FileWriter:
+        temporary = f"{next(self._serial)}.part"
         try:
-            self._close()
-            os.rename(self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        except OSError as error:
-            self._remove()
-            raise self._refusal("completed", error) from error
-        return Status.SUCCESS
+            if self._minimumFreeSpace and freeSpace(directory.descriptor) < self._minimumFreeSpace:
+                raise OSError(errno.ENOSPC, f"less than {self._minimumFreeSpace} bytes are free")
+            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync)
+        except Exception:
+            directory.release()
+            raise
 
-    def abort(self, reason: Failure) -> None:
-        """Remove the file."""
-        try:
-            self._close()
-        except OSError as error:
-            self._log.error("{name}: {error}", name=self._temporary, error=error)
-        self._remove()
+    def _held(self) -> OutputDirectory:
+        """Return the directory, opened if it is not, and held for the caller."""
+        with self._lock:
+            if self._directory is None:
+                self._directory = OutputDirectory(self._path, self._duplicates is not Duplicates.OVERWRITE)
+                if self._directory.isRemote:
+                    self._disk.distrust()
+            self._directory.hold()
+            return self._directory
 
-    def _writeRest(self, rest: memoryview) -> None:
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+    def _giveUp(self, directory: OutputDirectory) -> None:
+        """Open the directory anew next time, for this one is not at its path any more."""
+        with self._lock:
+            if self._directory is not directory:
+                return
+            self._directory = None
+        directory.release()
 
-    def _close(self) -> None:
-        file, self._file = self._file, -1
-        os.close(file)
 
-    def _remove(self) -> None:
-        try:
-            os.unlink(self._temporary, dir_fd=self._directory)
-        except OSError as error:
-            self._log.error("{name} cannot be removed: {error}", name=self._temporary, error=error)
+def _isFileName(name: str) -> bool:
+    """Whether a file in a given directory can be called so, and nothing elsewhere."""
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return encoded not in (b"", b".", b"..") and b"/" not in encoded and b"\0" not in encoded
 
-    def _refusal(self, done: str, error: OSError) -> DIMSEError:
-        self._log.error("{name} cannot be {done}: {error}", name=self._name, done=done, error=error)
-        return DIMSEError(Status.OUT_OF_RESOURCES, f"file cannot be {done}: {error.strerror}")
+
+async def _created(creating: Deferred[FileWriter], name: str) -> IDataSetWriter:
+    try:
+        return await creating
+    except OSError as error:
+        raise refusal(name, "created", error) from error
 
 
 @implementer(IStorageSCP, IDataSetWriter)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TextIO
 
 from twisted.application.service import MultiService
@@ -16,8 +20,12 @@ from twisted.logger import Logger
 
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
+from txdicom.storage.filestore import FileStore
 
 __all__ = ["ReceiverService", "StartError"]
+
+#: How many seconds peers have at the very end to hear that their association was aborted, and to close.
+_PATIENCE = 1.0
 
 _log = Logger("storescp")
 
@@ -43,14 +51,26 @@ class StartError(DICOMError, SystemExit):
 
 class ReceiverService(MultiService):
     """
-    Listens on endpoints, and aborts what is left of the associations when it stops.
+    Listens on endpoints, and lets messages finish when it stops.
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
+    :param files: the store to close at the end, if it is one that has to be.
+    :param grace: how many seconds messages may take to finish when the service stops.
     """
 
-    def __init__(self, reactor: Any, descriptions: Sequence[str], factory: AcceptorFactory) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        descriptions: Sequence[str],
+        factory: AcceptorFactory,
+        files: FileStore | None = None,
+        grace: float = 10.0,
+    ) -> None:
         super().__init__()
+        self._reactor = reactor
         self._factory = factory
+        self._files = files
+        self._grace = grace
         for description in descriptions:
             try:
                 listening = listeningService(description, factory, reactor)
@@ -69,29 +89,61 @@ class ReceiverService(MultiService):
         try:
             super().privilegedStartService()
         except (CannotListenError, OSError) as error:
-            raise _failed(error) from error
+            raise _failed(_sentence(error)) from error
 
     def startService(self) -> None:
         """
-        Listen, where `privilegedStartService` has not been called.
+        Open the store, and listen, where `privilegedStartService` has not been called.
 
-        :raises StartError: it cannot listen.
+        :raises StartError: it cannot.
         """
+        try:
+            if self._files is not None:
+                self._files.open()
+        except OSError as error:
+            raise _failed(f"the output directory cannot be used: {error.strerror or error}") from error
         try:
             super().startService()
         except (CannotListenError, OSError) as error:
-            raise _failed(error) from error
+            if self._files is not None:
+                self._files.close()
+            raise _failed(_sentence(error)) from error
+
+    async def _stop(self) -> None:
+        with self._hurried():
+            await self._factory.drain(self._grace)
+            await super().stopService()
+            await self._factory.disconnect(_PATIENCE)
+            if self._files is not None:
+                await self._files.close()
 
     def stopService(self) -> Deferred[Any]:
-        """Listen no more and abort the associations there are; what they have not finished leaves nothing behind."""
-        stopped: Deferred[Any] = super().stopService()
-        for association in list(self._factory.associations):
-            association.abort()
-        return stopped
+        """
+        Stop: refuse new associations, end idle ones, let messages finish within the grace period, then listen no more.
+
+        A further SIGTERM or SIGINT meanwhile ends the grace period.
+        """
+        return Deferred.fromCoroutine(self._stop())
+
+    @contextmanager
+    def _hurried(self) -> Iterator[None]:
+        """While this lasts, a signal does not ask to stop, which we do, but to be quick about it."""
+
+        def hurry(number: int, frame: FrameType | None) -> None:
+            self._reactor.callFromThread(self._factory.abortAll)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, hurry) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-def _failed(error: CannotListenError | OSError) -> StartError:
-    sentence = _sentence(error)
+def _failed(sentence: str) -> StartError:
     # For a daemon, which has no standard error any more: twistd refers to the log.
     _log.error("{sentence}", sentence=sentence)
     return StartError(sentence, sys.__stderr__)

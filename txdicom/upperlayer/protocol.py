@@ -13,18 +13,17 @@ that its peer has gone.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
+    IAddress,
     IConsumer,
     IDelayedCall,
     IPushProducer,
     IReactorTime,
-    ISystemHandle,
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
@@ -59,6 +58,7 @@ from txdicom.upperlayer.pdu import (
     PDUType,
     decodePDU,
 )
+from txdicom.upperlayer.transport import SendWatch, TCPOptions
 
 if TYPE_CHECKING:
 
@@ -67,9 +67,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["UpperLayerProtocol"]
-
-#: Linux only; elsewhere TCP acknowledges when it sees fit.
-_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _EVENT_OF_PDU = {
     PDUType.A_ASSOCIATE_RQ: Event.ASSOCIATE_RQ_RECEIVED,
@@ -90,7 +87,7 @@ _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
 _UNREAD = "what was sent has not been read"
 
 
-@implementer(IPDUReceiver, IPushProducer)
+@implementer(IPDUReceiver)
 class UpperLayerProtocol(Protocol):
     """
     One connection's upper layer, as acceptor or as requestor.
@@ -100,10 +97,13 @@ class UpperLayerProtocol(Protocol):
     :param clock: timers run on it.
     :param request: the A-ASSOCIATE-RQ to send when connected, which makes this the requestor's side; None waits for
         the peer's.
+    :param closed: called with this protocol when the connection is gone.
+    :ivar bytesReceived: how many bytes have come so far.
     """
 
     _log = Logger()
     _transport: _IStreamTransport
+    _tcp: TCPOptions
 
     def __init__(
         self,
@@ -111,22 +111,30 @@ class UpperLayerProtocol(Protocol):
         configuration: Configuration,
         clock: IReactorTime,
         request: AAssociateRQ | None = None,
+        closed: Callable[[UpperLayerProtocol], None] | None = None,
     ) -> None:
         self._user = user
         self._configuration = configuration
         self._clock = clock
         self._request = request
+        self._closed = closed
+        self.bytesReceived = 0
         self._machine = Machine(requestor=request is not None)
         self._parser = PDUParser(self, configuration.maximumPDULength, configuration.maximumAssociateLength)
         self._timer: IDelayedCall | None = None
         self._connected = False
-        # The socket, where it can be told to acknowledge.
-        self._socket: socket.socket | None = None
         self._pauses: set[object] = set()
         self._transportPaused = False
         self._releaseAccepted = False
         self._deciding: Deferred[Any] | None = None
-        self._unreadTimer: IDelayedCall | None = None
+        # A peer that does not read our answers gets no further ones.
+        self._sendWatch = SendWatch(
+            clock,
+            configuration.sendTimeout,
+            full=lambda: self.pauseReceiving(_UNREAD),
+            free=lambda: self.resumeReceiving(_UNREAD),
+            overdue=self._leftUnread,
+        )
         self._ended = False
         # Bound here and not defined as a method: P-DATA goes straight from the parser to the user.
         self.fragmentReceived = user.fragmentReceived
@@ -141,21 +149,39 @@ class UpperLayerProtocol(Protocol):
         """Whether we requested the association."""
         return self._machine.requestor
 
+    @property
+    def peer(self) -> IAddress | None:
+        """The transport address of the peer; a proxy in front of us has told it when the first bytes come."""
+        return None if self.transport is None else self.transport.getPeer()
+
+    @property
+    def _peerName(self) -> str:
+        host, port = getattr(self.peer, "host", None), getattr(self.peer, "port", None)
+        return f"{host}:{port}" if host is not None else str(self.peer)
+
+    @property
+    def isConnected(self) -> bool:
+        """Whether the connection is open."""
+        return self._connected
+
+    @property
+    def inPDU(self) -> bool:
+        """Whether the peer has begun a PDU that it has not finished."""
+        return self._parser.inPDU
+
+    @property
+    def receivingPaused(self) -> bool:
+        """Whether anything that `pauseReceiving` was called for is still in the way."""
+        return bool(self._pauses)
+
     # The transport's side.
 
     def connectionMade(self) -> None:
         """The connection is open: wait for, or send, the A-ASSOCIATE-RQ."""
         self._transport = cast("_IStreamTransport", self.transport)
         self._connected = True
-        if ITCPTransport.providedBy(self._transport):
-            # Responses are small, and the peer waits for each of them.
-            self._transport.setTcpNoDelay(True)
-            self._transport.setTcpKeepAlive(True)
-            handle = self._transport.getHandle() if ISystemHandle.providedBy(self._transport) else None
-            # With TLS it is one of OpenSSL's connections, which has no socket options.
-            if _TCP_QUICKACK is not None and isinstance(handle, socket.socket):
-                self._socket = handle
-        self._transport.registerProducer(self, True)
+        self._tcp = TCPOptions(self._transport)
+        self._transport.registerProducer(self._sendWatch, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
         else:
@@ -164,51 +190,26 @@ class UpperLayerProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer, cut anywhere."""
+        self.bytesReceived += len(data)
         self._guard(self._parser.feed, data)
-        if self._socket is not None and self._parser.inPDU:
-            self._acknowledge(self._socket)
+        if self._parser.inPDU:
+            self._tcp.acknowledge()
         if self._pauses and self._parser.backlogged and not self._transportPaused:
             self._transportPaused = True
             self._transport.pauseProducing()
-
-    def _acknowledge(self, handle: Any) -> None:
-        """
-        Have TCP acknowledge at once what has come of an unfinished PDU.
-
-        Peers that write a PDU in two pieces with Nagle's algorithm on (DCMTK's programs, as they are shipped) send the
-        second only then, and would wait 40 ms for every message.
-        """
-        try:
-            handle.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
-        except OSError:
-            # The connection is gone already, or is none of TCP's; either way there is nothing to speed up.
-            self._socket = None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, whoever closed it."""
         self._connected = False
         self._parser.discard()
-        self._stopUnreadTimer()
+        self._sendWatch.stop()
         if self._machine.state != State.IDLE:
             self._do(Event.TRANSPORT_CLOSED, reason)
         self._stopTimer()
-
-    def pauseProducing(self) -> None:
-        """The transport's send buffer is full: answer nothing more until the peer has read some of it."""
-        self.pauseReceiving(_UNREAD)
-        if self._unreadTimer is None:
-            self._unreadTimer = self._clock.callLater(self._configuration.sendTimeout, self._leftUnread)
-
-    def resumeProducing(self) -> None:
-        """The peer reads again."""
-        self._stopUnreadTimer()
-        self.resumeReceiving(_UNREAD)
-
-    def stopProducing(self) -> None:
-        """The transport will take nothing more; `connectionLost` follows."""
+        if self._closed is not None:
+            self._closed(self)
 
     def _leftUnread(self) -> None:
-        self._unreadTimer = None
         self._end(AssociationTimeout("the peer does not read what is sent to it"))
         self._transport.abortConnection()
 
@@ -217,18 +218,14 @@ class UpperLayerProtocol(Protocol):
         try:
             function(*arguments)
         except PDUError as error:
-            self._log.info("{peer}: {error}", peer=self._peer, error=error)
+            self._log.info("{peer}: {error}", peer=self._peerName, error=error)
             self._violated(error.reason, error)
         except MessageError as error:
-            self._log.info("{peer}: {error}", peer=self._peer, error=error)
+            self._log.info("{peer}: {error}", peer=self._peerName, error=error)
             self.abort(error)
         except Exception as error:
-            self._log.failure("{peer}: unexpected error, the association is aborted", peer=self._peer)
+            self._log.failure("{peer}: unexpected error, the association is aborted", peer=self._peerName)
             self._violated(AbortReason.NOT_SPECIFIED, error)
-
-    @property
-    def _peer(self) -> object:
-        return self.transport.getPeer() if self.transport is not None else None
 
     def _violated(self, reason: AbortReason, error: Exception) -> None:
         if self._machine.state != State.IDLE:
@@ -373,7 +370,7 @@ class UpperLayerProtocol(Protocol):
         self._deciding = None
         # In any other state the association is over, and we have cancelled the decision ourselves.
         if self._machine.state == State.AWAITING_LOCAL_RESPONSE:
-            self._log.failure("{peer}: the request for association could not be decided", failure, peer=self._peer)
+            self._log.failure("{peer}: the request for association could not be decided", failure, peer=self._peerName)
             rejection = AAssociateRJ.of(RejectResult.TRANSIENT, RejectReason.TEMPORARY_CONGESTION)
             self._do(Event.ASSOCIATE_REJECT, (rejection, rejection.encode()))
 
@@ -471,13 +468,13 @@ class UpperLayerProtocol(Protocol):
             self._user.associationEnded(Failure(error))
         except Exception:
             # The connection still has to be closed.
-            self._log.failure("{peer}: unexpected error at the end of the association", peer=self._peer)
+            self._log.failure("{peer}: unexpected error at the end of the association", peer=self._peerName)
 
     def _close(self) -> None:
         # Bounds the wait for a peer that does not read what was sent before.
         self._startTimer()
         self._parser.discard()
-        self._stopUnreadTimer()
+        self._sendWatch.stop()
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
@@ -489,11 +486,6 @@ class UpperLayerProtocol(Protocol):
 
     def _stopTimer(self) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-
-    def _stopUnreadTimer(self) -> None:
-        timer, self._unreadTimer = self._unreadTimer, None
         if timer is not None:
             timer.cancel()
 

@@ -1,0 +1,212 @@
+"""
+The reference of storescp, the conformance statement, the limits and the security page say what the code says.
+
+Tables that Sphinx makes from the code need no test; those written by hand are compared with it here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from itertools import product
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.documents import (
+    DOCS,
+    PROGRAM,
+    ROOT,
+    blocks,
+    firstCells,
+    firstColumn,
+    loadModule,
+    namesUsed,
+    parse,
+    tableAfter,
+)
+from txdicom.configuration import Configuration
+from txdicom.dimse.status import Status
+from txdicom.dimse.watchdog import _TICKS
+from txdicom.errors import AbortReason, RejectReason
+from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
+from txdicom.storage.disk import Disk
+from txdicom.storescp import dictionary, dump, narration
+from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.options import _LARGEST_PDU, _SMALLEST_PDU, Options
+from txdicom.storescp.service import _PATIENCE
+from txdicom.storescp.tap import makeConfiguration
+from txdicom.upperlayer.fields import MAX_UID_LENGTH
+from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
+
+tables = loadModule(DOCS / "_ext" / "tables.py")
+
+
+def codes(statuses: set[str]) -> list[str]:
+    """Write statuses as the documentation does."""
+    return sorted(f"0x{Status[name]:04X}" for name in statuses)
+
+
+class ReferenceTests(SynchronousTestCase):
+    """docs/storescp.rst."""
+
+    page = (DOCS / "storescp.rst").read_text()
+
+    def test_synopsis(self) -> None:
+        synopsis = f"twistd -n --pidfile= storescp {Options.synopsis}\n"
+        self.assertEqual(blocks(DOCS / "storescp.rst", "text"), [("text", synopsis)])
+
+    def test_everyOptionIsDescribed(self) -> None:
+        described = dict(re.findall(r"^\.\. option:: (.+)\n\n((?:   .*\n|\n)+)", self.page, re.M))
+        expected = {names.replace("`", ""): default.strip("`") for names, default, _ in tables.options()[1]}
+        self.assertEqual(sorted(described), sorted([*expected, "--help"]))
+        for names, default in expected.items():
+            if default and default != ".":
+                self.assertRegex(described[names], rf"(, d|\bD)efault {re.escape(default)}[.,]", names)
+
+    def test_everyFaultIsOne(self) -> None:
+        """Each way to say when goes with each way to say what."""
+        whens, whats = (
+            [text for row in firstCells("storescp.rst", before) for text in row]
+            for before in ("`WHEN` says which instances", "`WHAT` says what happens")
+        )
+        for when, what in product(whens, whats):
+            parseFault(f"{when}:{what}")
+        self.assertEqual(parseFault("all:abort"), ABORT_DURING)
+        self.assertEqual(parseFault("all:abort-after"), ABORT_AFTER)
+
+    def test_everyStatusIsListed(self) -> None:
+        self.assertEqual(firstColumn("storescp.rst", "Status codes\n"), codes(namesUsed("Status")))
+
+    def test_everyLogLineIsListed(self) -> None:
+        logged = set()
+        for path in PROGRAM:
+            for node in ast.walk(parse(path)):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    isLog = ast.unparse(node.func.value).endswith("log") and node.func.attr in (
+                        "info",
+                        "warn",
+                        "error",
+                        "critical",
+                    )
+                    if isLog and isinstance(node.args[0], ast.Constant):
+                        logged.add(node.args[0].value)
+        listed = firstColumn("storescp.rst", "With :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
+        # One message is a variable there, because it is used for each of many lines.
+        listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")
+        self.assertEqual(sorted(listed), sorted(logged))
+
+
+class ConformanceTests(SynchronousTestCase):
+    """docs/conformance.rst."""
+
+    def test_storageStatuses(self) -> None:
+        listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
+        self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))
+
+    def test_rejections(self) -> None:
+        used = sorted("/".join(map(str, RejectReason[name].value)) for name in namesUsed("RejectReason"))
+        self.assertEqual(firstColumn("conformance.rst", "Rejections (A-ASSOCIATE-RJ):"), used)
+
+    def test_aborts(self) -> None:
+        used = sorted("/".join(map(str, AbortReason[name].value)) for name in namesUsed("AbortReason"))
+        self.assertEqual(firstColumn("conformance.rst", "Aborts (A-ABORT):"), used)
+
+    def test_maximumPDULength(self) -> None:
+        page = " ".join((DOCS / "conformance.rst").read_text().split())
+        bounds = f"{_SMALLEST_PDU} to {_LARGEST_PDU} bytes or without limit"
+        self.assertIn(f"configurable, {bounds}, and {Configuration().maximumPDULength} unless", page)
+        self.assertIn(f"{Configuration().maximumAssociations} unless", page)
+
+
+class LimitsTests(SynchronousTestCase):
+    """docs/limits.rst; that peers see what it says is for `tests.test_security`."""
+
+    page = " ".join((DOCS / "limits.rst").read_text().split())
+
+    def configured(self, *arguments: str) -> Configuration:
+        """Return the configuration that a command line leads to."""
+        options = Options()
+        options.parseOptions(["--ignore", *arguments, "104"])
+        return makeConfiguration(options)
+
+    def values(self, before: str) -> list[int]:
+        """Return the numbers that the rows of a table begin with."""
+        return [int(cell) for cell in firstColumn("limits.rst", before)]
+
+    def test_configuration(self) -> None:
+        """All there is, with what it is by itself and in the program, and the option that changes it."""
+        rows = tableAfter("limits.rst", "Of an association\n")
+        names = {name for name in Configuration.__slots__ if not name.startswith("implementation")}
+        self.assertEqual(sorted(row[0].strip("`") for row in rows), sorted(names))
+        for name, option, default, *_ in rows:
+            name = name.strip("`")
+            self.assertEqual(default, f"`{getattr(Configuration(), name):.0f}`")
+            self.assertEqual(getattr(self.configured(), name), getattr(Configuration(), name))
+            if option != "none":
+                self.assertEqual(getattr(self.configured(option.strip("`"), "5000"), name), 5000)
+        self.assertEqual(self.configured("--socket-timeout", "0").sendTimeout, Configuration().sendTimeout)
+        self.assertEqual(2 / _TICKS, 1 / 4)
+
+    def test_fixed(self) -> None:
+        head = inspect.signature(HeadReader).parameters["maximumHeadLength"].default
+        self.assertEqual(
+            self.values("Of what is proposed and sent\n"),
+            [
+                *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
+                *(_MAXIMUM_UID_LENGTH, head, _MAXIMUM_NESTING),
+            ],
+        )
+
+    def test_store(self) -> None:
+        rows = firstCells("limits.rst", "Of the store\n")
+        defaults = {names.rpartition("`--")[2].partition(" ")[0]: default for names, default, _ in tables.options()[1]}
+        for option, default, _ in rows:
+            self.assertEqual(defaults[option.removeprefix("--")], f"`{default}`")
+        (backlog,) = re.findall(r"backlog=(\d+)", (ROOT / "txdicom/storescp/tap.py").read_text())
+        threads = inspect.signature(Disk).parameters["threads"].default
+        self.assertIn(f"have {_PATIENCE:.0f} second more", self.page)
+        self.assertIn(f"at most {threads} threads", self.page)
+        self.assertIn(f"room for {backlog} connections", self.page)
+        bounds = Configuration()
+        descriptors = bounds.maximumIdleConnections + 2 * bounds.maximumAssociations
+        self.assertIn(f"less than {descriptors}, which is what the bounds", self.page)
+
+    def test_log(self) -> None:
+        self.assertEqual(
+            self.values("Of the log and of data dictionaries\n"),
+            [
+                *(narration._DUMPED_LENGTH, narration._LONGEST_DUMP, narration._LONGEST_REASON),
+                *(dictionary.MAX_FILE_SIZE, dictionary.MAX_LINE_LENGTH, dictionary.MAX_TAGS),
+                *(dictionary.MAX_FILE_TAGS, dictionary.MAX_WARNINGS),
+            ],
+        )
+        self.assertIn(f"shows {dump._SHOWN_TEXT} to {4 * dump._SHOWN_TEXT}.", self.page)
+
+
+class SecurityTests(SynchronousTestCase):
+    """docs/security.rst."""
+
+    page = (DOCS / "security.rst").read_text()
+
+    def test_everyTestExists(self) -> None:
+        named = set(re.findall(r"`(test_\w+\.py)::(\w+)\.(\w+)`", self.page))
+        self.assertGreater(len(named), 20)
+        self.assertEqual(len(named), len(set(re.findall(r"test_\w+\.py[^`]*`", self.page))))
+        for name, className, test in sorted(named):
+            classes = {node.name: node for node in parse(ROOT / "tests" / name).body if isinstance(node, ast.ClassDef)}
+            methods = {node.name for node in classes[className].body if isinstance(node, ast.FunctionDef)}
+            self.assertIn(test, methods, f"{name}::{className}")
+
+    def test_everyFaultOfOthersHasATest(self) -> None:
+        """Each is named once, in a row that names a test as well."""
+        rows = tableAfter("security.rst", "What has gone wrong elsewhere\n")
+        numbers = [number for row in rows for number in re.findall(r"CVE-\d{4}-\d{4,7}", row[0])]
+        self.assertEqual(len(numbers), len(set(numbers)))
+        self.assertGreater(len(numbers), 20)
+        for row in rows:
+            self.assertRegex(row[-1], r"`test_\w+\.py::")
+
+    def test_everyPromiseHasATest(self) -> None:
+        for row in tableAfter("security.rst", "What is promised\n"):
+            self.assertRegex(row[-1], r"`test_\w+\.py::")

@@ -1,0 +1,307 @@
+"""
+One instance becoming a file: `FileWriter`.
+
+Theory of operation. What comes is written at once as long as the disk is quick. When it is slow (`Disk`), one thread at
+a time writes for this file; what comes meanwhile is gathered, and beyond a bound the association has to wait. In the
+end the file is closed and gets its name, all in one call, which for ``--fsync`` includes the syncs, in this order: the
+file, its name, the directory. So nothing has a name that is not whole, and nothing is acknowledged that is not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from enum import Enum
+from functools import partial
+from itertools import count
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txdicom.dimse.status import Status
+from txdicom.errors import DIMSEError
+from txdicom.interfaces import IDataSetWriter, Soon
+from txdicom.storage.disk import Disk
+from txdicom.storage.outputdirectory import CREATE, OutputDirectory
+
+__all__ = ["Duplicates", "FileWriter", "refusal"]
+
+#: How much is gathered while a thread writes: bytes, and pieces, of which the system takes 1024 at a time.
+_MOST_BYTES = 1 << 18
+_MOST_PIECES = 512
+_log = Logger()
+
+
+class Duplicates(Enum):
+    """What to do with an instance whose file is there already."""
+
+    #: The new one takes the place of the old, atomically.
+    OVERWRITE = "overwrite"
+    #: The old one stays, and the sender is told success.
+    KEEP = "keep"
+    #: The old one stays, and the sender is told 0x0111 (duplicate SOP instance).
+    REJECT = "reject"
+    #: Both stay; the new one's name has ``.1``, ``.2`` and so on appended.
+    RENAME = "rename"
+
+
+def refusal(name: str, done: str, error: OSError) -> DIMSEError:
+    """Log what the disk did, and make the error that tells the sender."""
+    _log.error("{name} cannot be {done}: {error}", name=name, done=done, error=error)
+    return DIMSEError(Status.OUT_OF_RESOURCES, f"file cannot be {done}: {error.strerror}")
+
+
+@implementer(IDataSetWriter)
+class FileWriter:
+    """
+    Writes one file.
+
+    :param directory: where; held by the caller, and released when the file is done.
+    :param temporary: the name of the file in the run directory.
+    :param name: its name in the output directory.
+    :param head: what stands before the data set.
+    :param fsync: whether it has to be on stable storage in the end.
+    :raises OSError: it cannot be created.
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_directory",
+        "_disk",
+        "_doing",
+        "_duplicates",
+        "_failure",
+        "_file",
+        "_fsync",
+        "_gathered",
+        "_name",
+        "_pieces",
+        "_temporary",
+        "_waiting",
+        "_writing",
+    )
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: OutputDirectory,
+        temporary: str,
+        name: str,
+        head: bytes,
+        duplicates: Duplicates,
+        fsync: bool,
+    ) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._temporary = temporary
+        self._name = name
+        self._duplicates = duplicates
+        self._fsync = fsync
+        # What has not been written yet, and how many bytes of it came while a thread was writing.
+        self._pieces: list[bytes | memoryview] = [head]
+        self._gathered = 0
+        # Whether a thread is writing, and who waits for it.
+        self._writing = False
+        self._waiting: Deferred[None] | None = None
+        self._failure: BaseException | None = None
+        self._aborted = False
+        self._doing = "completed"
+        self._file = os.open(temporary, CREATE, 0o666, dir_fd=directory.run)
+
+    def write(self, fragment: memoryview) -> Soon[None]:
+        """
+        Append to the file.
+
+        :raises DIMSEError: 0xA700, it cannot be written.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._pieces.append(fragment)
+        if not self._writing:
+            self._write()
+            return None
+        self._gathered += len(fragment)
+        if self._gathered < _MOST_BYTES and len(self._pieces) < _MOST_PIECES:
+            return None
+        return self._written()
+
+    def commit(self) -> Soon[int]:
+        """
+        Give the file its name, on stable storage if that is asked for.
+
+        :raises DIMSEError: 0xA700, it cannot be, or 0x0111, it is there already; nothing is left then, but for a file
+            that has its name and whose directory cannot be synced.
+        """
+        if self._writing or self._fsync or self._disk.isSlow or self._failure is not None:
+            return self._commitLater()
+        try:
+            self._disk.soon(self._complete)
+        except OSError as error:
+            raise refusal(self._name, self._doing, error) from error
+        return Status.SUCCESS
+
+    def abort(self, reason: Failure) -> None:
+        """Remove the file, when no thread is writing it any more."""
+        self._aborted = True
+        if not self._writing:
+            self._disk.soon(self._discard)
+
+    async def _commitLater(self) -> int:
+        try:
+            while self._writing:
+                await self._written()
+            if self._failure is not None:
+                raise self._failure
+        except Exception:
+            self._disk.soon(self._discard)
+            raise
+        try:
+            await self._disk.inThread(self._complete)
+        except OSError as error:
+            raise refusal(self._name, self._doing, error) from error
+        return int(Status.SUCCESS)
+
+    def _write(self) -> None:
+        """Write what has been gathered, here and now or in a thread."""
+        pieces, self._pieces = self._pieces, []
+        self._gathered = 0
+        try:
+            writing = self._disk.soon(partial(_writeAll, self._file, pieces))
+        except OSError as error:
+            raise refusal(self._name, "written", error) from error
+        if writing is not None:
+            self._writing = True
+            writing.addCallbacks(self._threadWrote, self._threadFailed)
+
+    def _written(self) -> Deferred[None]:
+        """Return what fires when the thread has written what it was given, and goes on with the rest."""
+        self._waiting = Deferred()
+        return self._waiting
+
+    def _threadFailed(self, failure: Failure) -> None:
+        error = failure.value
+        self._failure = refusal(self._name, "written", error) if isinstance(error, OSError) else error
+        self._threadWrote(None)
+
+    def _threadWrote(self, _: None) -> None:
+        self._writing = False
+        if self._aborted:
+            self._disk.soon(self._discard)
+        elif self._pieces and self._failure is None:
+            try:
+                self._write()
+            except DIMSEError as error:
+                self._failure = error
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            if self._failure is not None:
+                waiting.errback(self._failure)
+            else:
+                waiting.callback(None)
+
+    def _discard(self) -> None:
+        try:
+            self._close()
+        except OSError as error:
+            _log.error("{name}: {error}", name=self._temporary, error=error)
+        self._remove()
+        self._directory.release()
+
+    def _complete(self) -> None:
+        """
+        Do all that is left to do; nothing else touches the writer meanwhile.
+
+        :raises OSError: it cannot be done; `_doing` says what.
+        :raises DIMSEError: 0x0111, the name is taken and `Duplicates.REJECT` is asked for.
+        """
+        try:
+            try:
+                try:
+                    _writeAll(self._file, self._pieces)
+                    if self._fsync:
+                        os.fsync(self._file)
+                finally:
+                    self._close()
+                self._place()
+            except Exception:
+                self._remove()
+                raise
+            if self._fsync:
+                # If this fails the file stays, whole as it is: it may have replaced one that was acknowledged.
+                self._doing = "made to last"
+                self._directory.sync()
+        finally:
+            self._directory.release()
+
+    def _place(self) -> None:
+        """Give the file its name, in one step that either happens or does not."""
+        if self._duplicates is Duplicates.OVERWRITE:
+            os.rename(
+                self._temporary, self._name, src_dir_fd=self._directory.run, dst_dir_fd=self._directory.descriptor
+            )
+            return
+        if not self._link(self._name):
+            if self._duplicates is Duplicates.REJECT:
+                raise DIMSEError(Status.DUPLICATE_SOP_INSTANCE, "this instance is stored already")
+            if self._duplicates is Duplicates.RENAME:
+                self._linkBeside()
+            elif not stat.S_ISREG(os.stat(self._name, dir_fd=self._directory.descriptor).st_mode):
+                # Success means that the instance is there, so it does not do that something is.
+                raise OSError(errno.EEXIST, "what has its name is no file")
+        self._remove()
+
+    def _link(self, name: str) -> bool:
+        """Give the file a name, unless that is taken."""
+        try:
+            os.link(self._temporary, name, src_dir_fd=self._directory.run, dst_dir_fd=self._directory.descriptor)
+        except FileExistsError:
+            return False
+        return True
+
+    def _linkBeside(self) -> None:
+        """Give the file the first name that is free; found in few steps even where thousands are taken."""
+        taken, free = 0, 1
+        while self._isTaken(free):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if self._isTaken(middle):
+                taken = middle
+            else:
+                free = middle
+        next(number for number in count(free) if self._link(f"{self._name}.{number}"))
+
+    def _isTaken(self, number: int) -> bool:
+        try:
+            os.stat(f"{self._name}.{number}", dir_fd=self._directory.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        os.close(file)
+
+    def _remove(self) -> None:
+        try:
+            os.unlink(self._temporary, dir_fd=self._directory.run)
+        except OSError as error:
+            _log.error("{name} cannot be removed: {error}", name=self._temporary, error=error)
+
+
+def _writeAll(file: int, pieces: Sequence[bytes | memoryview]) -> None:
+    """Write all pieces, also if the system takes less at a time."""
+    length = sum(map(len, pieces))
+    written = os.writev(file, pieces) if pieces else 0
+    if written == length:
+        return
+    rest = memoryview(b"".join(pieces))[written:]
+    while rest:
+        written = os.write(file, rest)
+        if not written:
+            raise OSError(errno.EIO, "nothing more is written")
+        rest = rest[written:]

@@ -1,0 +1,115 @@
+"""
+What the upper layer asks of its transport beyond carrying bytes: TCP's options, and word of a peer that does not read.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISystemHandle, ITCPTransport
+from zope.interface import implementer
+
+__all__ = ["SendWatch", "TCPOptions"]
+
+#: Linux only; elsewhere TCP acknowledges when it sees fit.
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+#: A peer that is silent is asked after so many seconds whether it is still there, then so often, so many times. Systems
+#: ask after two hours by default, and a peer that was switched off would hold its association as long.
+_KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
+
+
+class TCPOptions:
+    """
+    Sets up a connection for short messages and long silences, as far as it is a TCP connection.
+
+    :param transport: whatever Twisted has connected us by.
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, transport: Any) -> None:
+        self._socket: socket.socket | None = None
+        if not ITCPTransport.providedBy(transport):
+            return
+        # Responses are small, and the peer waits for each of them.
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        handle = transport.getHandle() if ISystemHandle.providedBy(transport) else None
+        # With TLS it is one of OpenSSL's connections, which has no socket options.
+        if isinstance(handle, socket.socket):
+            self._socket = handle
+            for name, value in _KEEPALIVE:
+                if hasattr(socket, name):
+                    self._set(getattr(socket, name), value)
+
+    def acknowledge(self) -> None:
+        """
+        Have TCP acknowledge at once what has come; to be called within a PDU.
+
+        Peers that write a PDU in two pieces with Nagle's algorithm on (DCMTK's programs, as they are shipped) send the
+        second only then, and would wait 40 ms for every message.
+        """
+        if _TCP_QUICKACK is not None:
+            self._set(_TCP_QUICKACK, 1)
+
+    def _set(self, option: int, value: int) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
+        except OSError:
+            # The connection is gone already, or is none of TCP's; either way there is nothing to set up.
+            self._socket = None
+
+
+@implementer(IPushProducer)
+class SendWatch:
+    """
+    Learns from the transport, as its producer, that the peer does not read what it is sent.
+
+    :param timeout: how many seconds it may go on not reading.
+    :param full: called when the send buffer is full.
+    :param free: called when there is room in it again.
+    :param overdue: called when the time is over.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        timeout: float,
+        full: Callable[[], None],
+        free: Callable[[], None],
+        overdue: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._full = full
+        self._free = free
+        self._overdue = overdue
+        self._timer: IDelayedCall | None = None
+
+    def pauseProducing(self) -> None:
+        """The transport's send buffer is full."""
+        self._full()
+        if self._timer is None:
+            self._timer = self._clock.callLater(self._timeout, self._expire)
+
+    def resumeProducing(self) -> None:
+        """The peer reads again."""
+        self.stop()
+        self._free()
+
+    def stopProducing(self) -> None:
+        """The transport will take nothing more; the protocol's `connectionLost` follows."""
+
+    def stop(self) -> None:
+        """Watch no more."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._overdue()
