@@ -20,6 +20,7 @@ from tests.headvectors import EXPLICIT_LITTLE, PATIENT_NAME, SOP_CLASS_UID, SOP_
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.commands import CStoreRQ, decodeCommand, encodeCommand
 from txdicom.dimse.messages import encodeMessage
+from txdicom.storage import outputdirectory
 from txdicom.storescp.options import Options
 from txdicom.storescp.tap import makeService
 from txdicom.testing import RawPeer, associateRQ, connectRaw
@@ -107,6 +108,8 @@ class ReceiverTestCase(SynchronousTestCase):
         self.patch(os, "environ", self.environment)
         self.directory = os.path.abspath(self.mktemp())
         os.makedirs(self.directory)
+        # This reactor has no threads, which a store would use there.
+        self.patch(outputdirectory, "isRemote", lambda descriptor: False)
 
     def optionsOf(self, *arguments: str) -> Options:
         """Parse a command line; where to store is added."""

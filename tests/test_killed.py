@@ -194,10 +194,9 @@ class ProgramTests(ProgramTestCase):
         else:
             killing = threading.Timer(rng.uniform(0.0, 0.01), program.process.kill)
             killing.start()
-            sender.socket.sendall(message)
             self.addCleanup(killing.join)
         try:
-            answered = sender.ask()
+            answered = sender.ask() if within else sender.ask(message)
         except (AssertionError, ConnectionError):
             answered = None
         program.process.wait(PATIENCE)
