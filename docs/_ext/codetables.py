@@ -67,9 +67,17 @@ class StorescpOptions(SphinxDirective):
         return self.parse_text_to_nodes(optionReference(), allow_section_headings=True)
 
 
+def plainReferences(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Leave of references only their text in a manual page, where there is nothing to follow them with."""
+    if app.builder.name == "man":
+        for reference in list(doctree.findall(nodes.reference)):
+            reference.replace_self(reference.children)
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Make the directives known."""
     app.add_directive("code-table", CodeTable)
     app.add_directive("code-comments", CodeComments)
     app.add_directive("storescp-options", StorescpOptions)
+    app.connect("doctree-resolved", plainReferences)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

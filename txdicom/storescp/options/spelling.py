@@ -24,7 +24,7 @@ class Given(NamedTuple):
     """An option that was given, and its arguments, as many as it takes."""
 
     option: Option
-    texts: Sequence[str]
+    texts: tuple[str, ...]
 
 
 def readArguments(arguments: Sequence[str]) -> tuple[list[Given], list[str]]:
@@ -102,4 +102,4 @@ def _take(option: Option, spelling: str, texts: list[str], waiting: Iterator[str
         number = len(option.takes)
         wanted = "argument" if number == 1 else f"{number} arguments"
         raise usage.UsageError(f"option {spelling} requires {wanted}")
-    return Given(option, texts)
+    return Given(option, tuple(texts))
