@@ -85,6 +85,7 @@ _VIOLATIONS = frozenset({Action.AA_1, Action.AA_7, Action.AA_8})
 #: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer,
 #: and in the end how long the connection takes to close.
 _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
+_RELEASE_RP = AReleaseRP().encode()
 _UNREAD = "what was sent has not been read"
 #: The same peers ask for the same associations again and again: PDUs up to so many bytes are remembered, the last few.
 _LONGEST_REMEMBERED = 1 << 12
@@ -421,7 +422,7 @@ class UpperLayerProtocol(Protocol):
         self._close()
 
     def _sendReleaseResponse(self, argument: None) -> None:
-        self._write(AReleaseRP().encode())
+        self._write(_RELEASE_RP)
         self._end(ConnectionDone("released"))
         self._startTimer()
 
