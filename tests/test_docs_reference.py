@@ -29,13 +29,15 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
-from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
+from txdicom.services.head import _MAXIMUM_NESTING
+from txdicom.services.storage import _MAXIMUM_HEAD
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary, dump, narration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
 from txdicom.storescp.options import _LARGEST_PDU, _SMALLEST_PDU, Options
 from txdicom.storescp.service import _PATIENCE
 from txdicom.storescp.tap import makeConfiguration
+from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 
@@ -149,12 +151,11 @@ class LimitsTests(SynchronousTestCase):
         self.assertEqual(2 / _TICKS, 1 / 4)
 
     def test_fixed(self) -> None:
-        head = inspect.signature(HeadReader).parameters["maximumHeadLength"].default
         self.assertEqual(
             self.values("Of what is proposed and sent\n"),
             [
                 *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
-                *(_MAXIMUM_UID_LENGTH, head, _MAXIMUM_NESTING),
+                *(_MAXIMUM_UID_LENGTH, _MAXIMUM_HEAD, _MAXIMUM_NESTING),
             ],
         )
 
