@@ -107,6 +107,12 @@ class ReferenceTests(SynchronousTestCase):
 class ConformanceTests(SynchronousTestCase):
     """docs/conformance.rst."""
 
+    def test_everythingHasAName(self) -> None:
+        """No UID stands where its name should."""
+        for name in ("sop-classes", "all-storage-sop-classes", "transfer-syntaxes", "all-transfer-syntaxes"):
+            for row in tables.TABLES[name]()[1]:
+                self.assertEqual(len([cell for cell in row if re.fullmatch(r"[0-9.]{6,}", cell)]), 1, row)
+
     def test_storageStatuses(self) -> None:
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
         self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))

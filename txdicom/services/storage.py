@@ -24,8 +24,8 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.deflate import readerOf
-from txdicom.services.head import HeadError, isValidUID, uidValue
-from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
+from txdicom.services.head import HeadError, uidValue
+from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, isValidUID
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
