@@ -142,9 +142,13 @@ def offeredFor(abstractSyntax: str, offered: Mapping[str, _T]) -> _T | None:
 
 def _choose(proposed: Sequence[str], preferred: TransferSyntaxes) -> str | None:
     for liked in preferred:
-        for transferSyntax in proposed:
-            if transferSyntax == liked or (isinstance(liked, frozenset) and transferSyntax in liked):
-                return transferSyntax
+        if isinstance(liked, str):
+            if liked in proposed:
+                return liked
+        else:
+            for transferSyntax in proposed:
+                if transferSyntax in liked:
+                    return transferSyntax
     return None
 
 
