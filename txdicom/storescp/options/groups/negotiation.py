@@ -49,7 +49,7 @@ NEGOTIATION = Group(
             help="Accept every storage SOP class of the standard.",
             manual="""
 Accept every storage SOP class of the standard, retired ones too, and those of DICOS and DICONDE: all that have a prefix
-in :doc:`conformance`. DCMTK's storescp does that by itself.
+in :doc:`conformance`. DCMTK's storescp accepts nearly as many by itself.
 """,
         ),
         Option(
