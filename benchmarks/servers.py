@@ -139,7 +139,7 @@ SERVERS = {
         _ours("txdicom --max-pdu 131072", "--max-pdu", "131072"),
         _ours("txdicom --fsync", "--fsync"),
         _ours("txdicom --workers 2", "--workers", "2", requires="--workers", hasChildren=True),
-        _ours("txdicom for 2000", "--max-associations", "2000"),
+        _ours("txdicom --max-associations 2000", "--max-associations", "2000"),
         _dcmtk("dcmtk"),
         _dcmtk("dcmtk as shipped", delayed=True),
         _dcmtk("dcmtk +B", "+B"),

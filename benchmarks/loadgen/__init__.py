@@ -104,13 +104,16 @@ class LoadGenerator:
         self._home = home
         self._program = home / "loadgen"
         built = subprocess.run(  # noqa: S603 - the compiler, and a file of ours
-            [compiler, "-O2", "-Wall", "-Wextra", "-o", self._program, _SOURCE], capture_output=True, text=True, check=False
+            [compiler, "-O2", "-Wall", "-Wextra", "-o", self._program, _SOURCE],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if built.returncode or built.stderr:
             raise LoadGeneratorError(f"the load generator cannot be built: {built.stderr}")
         (home / "pool").write_bytes(pool())
 
-    def begin(self, mode: str, port: int, associations: int, timeout: float = 60.0, **settings: object) -> Load:
+    def begin(self, mode: str, port: int, associations: int, timeout: float = 30.0, **settings: object) -> Load:
         """
         Begin a load.
 
@@ -129,7 +132,7 @@ class LoadGenerator:
         )
         return Load(process, timeout)
 
-    def beginStore(self, batch: Batch, port: int, associations: int, **settings: object) -> Load:
+    def beginStore(self, batch: Batch, port: int, associations: int, timeout: float = 30.0, **settings: object) -> Load:
         """Begin to store the objects of a batch."""
         head = self._home / f"head-{batch.uidPrefix}"
         head.write_bytes(batch.head)
@@ -137,6 +140,7 @@ class LoadGenerator:
             "store",
             port,
             associations,
+            timeout,
             head=head,
             pool=self._home / "pool",
             pixels=batch.kind.pixelLength,
