@@ -28,17 +28,17 @@ def idlePeers(bench: Bench, server: Server, number: int, associations: int = 100
         before = receiver.memory()
         load = bench.loads.begin("hold", receiver.port, associations, timeout=_PATIENCE)
         try:
-            load.ready()
+            held = load.ready()
             taken = receiver.memory() - before
             row = _sender(bench, receiver, number, associations)
-            held = load.outcome()
+            answered = load.outcome().count
         except LoadGeneratorError as error:
             yield Row(number, server.name, f"{associations} idle", {}, associations, wrong=str(error))
             return
         finally:
             load.abandon()
-        row.figures["memoryPerAssociation"] = taken / associations
-        row.figures["alive"] = held.count
+        row.figures["memoryPerAssociation"] = taken / held
+        row.figures["alive"] = answered
         yield row
 
 

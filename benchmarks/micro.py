@@ -123,8 +123,7 @@ def _storing(directory: Path, batch: Batch) -> Callable[[], Any]:
         request = CStoreRQ(1, batch.kind.sopClassUID, uid)
         instance = ReceivedInstance(batch.kind.sopClassUID, uid, EXPLICIT_VR_LITTLE_ENDIAN, request, {})
         writer: Any = store.store(association, instance)
-        for piece in batch.dataSet(0):
-            writer.write(memoryview(piece))
+        writer.write([memoryview(piece) for piece in batch.dataSet(0)])
         return writer.commit()
 
     return storeOne

@@ -65,9 +65,9 @@ class Bench:
     """
 
     def __init__(self, home: Path, seconds: float) -> None:
-        self.home = home
+        self.home = home.resolve()  # receivers run elsewhere
         self.seconds = seconds
-        self.loads = LoadGenerator(home)
+        self.loads = LoadGenerator(self.home)
         self._runs = count(1)
 
     def batch(self, kind: str) -> Batch:

@@ -44,16 +44,16 @@ def files(directory: Path) -> dict[str, str]:
 
 
 def summary(results: Results) -> str:
-    """Write all figures for a terminal, a line each."""
+    """Write the medians for a terminal: a line for each case and receiver, with all that is shown of them."""
     experiment = _experiment(results)
-    told = [f"{experiment.title}: {results.rounds} rounds, median (least to most)"]
-    told += [
-        f"  {MEASURES[measure].label}: {case}: {server}: {_cell(results, experiment, server, case, measure)}"
-        for measure in experiment.shown
-        for case in results.cases
-        for server in results.servers
-        if results.spread(server, case, measure)
-    ]
+    told = [f"{experiment.title}: medians of {results.rounds} rounds"]
+    for case in results.cases:
+        for server in results.servers:
+            figures = [
+                text for measure in experiment.shown if (text := _brief(results, experiment, server, case, measure))
+            ]
+            if figures:
+                told.append(f"  {case}: {server}: {', '.join(figures)}")
     told += [f"  WRONG: {row.server}, {row.case}: {row.wrong}" for row in results.rows if row.wrong]
     return "\n".join([*told, ""])
 
@@ -109,8 +109,7 @@ def _section(results: Results, experiment: Experiment) -> Iterator[str]:
     yield from (experiment.title, "-" * len(experiment.title), "", experiment.question, "")
     title = MEASURES[experiment.shown[0]].label
     yield from (f".. image:: {results.experiment}.svg", f"   :alt: {title}", "   :width: 100%", "")
-    for measure in experiment.shown:
-        yield from _table(results, experiment, measure)
+    yield from _table(results, experiment)
     yield from (f"Measured {results.began} UTC, {results.rounds} rounds.", "")
     facts = {**results.machine, **{_spaced(name): value for name, value in results.options.items()}, **results.versions}
     facts |= {name: f"not measured: {why}" for name, why in results.skipped.items()}
@@ -123,40 +122,41 @@ def _section(results: Results, experiment: Experiment) -> Iterator[str]:
     yield ""
 
 
-def _table(results: Results, experiment: Experiment, measure: str) -> Iterator[str]:
-    cases = [case for case in results.cases if any(results.spread(s, case, measure) for s in results.servers)]
-    if not cases:
-        return
-    yield from (f"{MEASURES[measure].label}{_comparison(experiment)}:", "")
-    # Cases are few and short, or very many; receivers are up to ten: a line for each, so that tables stay narrow.
-    yield from (".. list-table::", "   :header-rows: 1", "", "   * - Case", "     - Receiver", "     - Measured")
+def _table(results: Results, experiment: Experiment) -> Iterator[str]:
+    measured = {row.case: set(row.figures) for row in results.rows if row.figures}
+    shown = [measure for measure in experiment.shown if any(measure in names for names in measured.values())]
     if experiment.baseline:
-        yield "     - Ratio"
-    for case in cases:
+        yield from (f"After each figure stands its ratio to that of {experiment.baseline} in the same round.", "")
+    yield from (".. list-table::", "   :header-rows: 1", "", "   * - Case", "     - Receiver")
+    yield from (f"     - {MEASURES[measure].label}" for measure in shown)
+    for case in results.cases:
         for server in results.servers:
-            yield from (f"   * - {case}", f"     - {server}", f"     - {_figures(results, server, case, measure)}")
-            if experiment.baseline:
-                ratio = results.ratio(server, experiment.baseline, case, measure)
-                yield f"     - {number(ratio.median)}" if ratio else "     -"
+            yield from (f"   * - {case}", f"     - {server}")
+            for measure in shown:
+                yield f"     - {_figures(results, server, case, measure)}{_ratio(results, experiment, server, case, measure)}"
     yield ""
 
 
-def _comparison(experiment: Experiment) -> str:
-    return f", and its ratio to that of {experiment.baseline} in the same round" if experiment.baseline else ""
+def _ratio(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
+    ratio = results.ratio(server, experiment.baseline, case, measure) if experiment.baseline else None
+    return "" if ratio is None else f", **{number(ratio.median)}**"
 
 
 def _figures(results: Results, server: str, case: str, measure: str) -> str:
     spread = results.spread(server, case, measure)
     if spread is None:
-        return "wrong, see below" if results.wrong(server, case) else "none"
+        return "wrong, see below" if results.wrong(server, case) else "-"
     scaled = _scaled(spread, measure)
     return f"{number(scaled.median)} ({number(scaled.least)} to {number(scaled.most)})"
 
 
-def _cell(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
+def _brief(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
+    spread = results.spread(server, case, measure)
+    if spread is None:
+        return ""
+    told = f"{measure} {number(_scaled(spread, measure).median)}"
     ratio = results.ratio(server, experiment.baseline, case, measure) if experiment.baseline else None
-    told = _figures(results, server, case, measure)
-    return f"{told}, {number(ratio.median)} of {experiment.baseline}" if ratio else told
+    return f"{told} ({number(ratio.median)} of {experiment.baseline})" if ratio else told
 
 
 def _spaced(name: str) -> str:

@@ -82,7 +82,7 @@ def run(
     for name, why in results.skipped.items():
         tell(f"{name} is skipped: {why}")
     present = [server for server in servers if server.name in results.versions]
-    home = Path(tempfile.mkdtemp(prefix="benchmark-", dir=directory))
+    home = Path(tempfile.mkdtemp(prefix="benchmark-", dir=directory.resolve()))
     try:
         bench = Bench(home, seconds)
         for number in range(results.rounds, results.rounds + rounds):

@@ -56,9 +56,10 @@ def programOutsideOfPython(name: str) -> str:
 
 
 def _printed(*command: str) -> str:
-    """Return the first line of what a program prints."""
+    """Return the first line of what a program prints, without its path and what version control puts around it."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours, or found above
-    return (done.stdout or done.stderr).partition("\n")[0].strip()
+    line = (done.stdout or done.stderr).partition("\n")[0]
+    return line.replace(command[0], Path(command[0]).name).strip("$ ")
 
 
 def _package(name: str) -> str:

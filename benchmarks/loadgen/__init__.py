@@ -52,14 +52,16 @@ class Load:
         self._process = process
         self._timeout = timeout
 
-    def ready(self) -> None:
+    def ready(self) -> int:
         """
-        Wait until the associations of a `hold` are open.
+        Wait until the associations of a `hold` are open, or have failed, and return how many there are.
 
         :raises LoadGeneratorError: none are.
         """
-        if _opened(self._process.stdout).readline() != "ready\n":
+        word, _, number = _opened(self._process.stdout).readline().partition(" ")
+        if word != "ready":
             raise LoadGeneratorError("no association was opened")
+        return int(number)
 
     def outcome(self) -> Outcome:
         """

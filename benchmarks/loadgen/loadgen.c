@@ -5,7 +5,8 @@
  *
  * store  sends objects on every association, `each` of them or for `seconds`, waits for each answer, releases
  * churn  connects, asks C-ECHO and releases, again and again: `each` times the number of associations, or for `seconds`
- * hold   opens the associations, prints "ready", waits for the end of its input, asks C-ECHO on each and releases
+ * hold   opens the associations, prints "ready N" when it has N, waits for the end of its input, asks C-ECHO on each
+ *        and releases
  *
  * What is sent is made by objects.py: a head, into which the number of the object is written as the end of its UID,
  * and pixel data, which are one pool of bytes read around from a place that depends on the number. So each object
@@ -373,7 +374,7 @@ static void report(const Association *all)
 static void waitForInput(Association *all)
 {
     char byte;
-    printf("ready\n");
+    printf("ready %ld\n", open_);
     fflush(stdout);
     while (read(0, &byte, 1) > 0) {}
     started = now();
@@ -397,7 +398,8 @@ static void loop(Association *all)
         }
         int n = left > 0 ? epoll_wait(epoll, events, 256, left * 1000 + 1) : 0;
         if (n < 0 && errno != EINTR) die("epoll_wait");
-        if (!n) for (long i = 0; i < count; i++) fail(&all[i], "nothing in %g s, phase %d", timeout, all[i].phase);
+        for (long i = 0; !n && i < count; i++)
+            if (all[i].phase != HOLDING) fail(&all[i], "nothing in %g s, phase %d", timeout, all[i].phase);
         for (int i = 0; i < n; i++) {
             Association *a = events[i].data.ptr;
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(a);
