@@ -132,22 +132,18 @@ def _table(results: Results, experiment: Experiment) -> Iterator[str]:
     for case in results.cases:
         for server in results.servers:
             yield from (f"   * - {case}", f"     - {server}")
-            for measure in shown:
-                yield f"     - {_figures(results, server, case, measure)}{_ratio(results, experiment, server, case, measure)}"
+            yield from (f"     - {_cell(results, experiment, server, case, measure)}" for measure in shown)
     yield ""
 
 
-def _ratio(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
-    ratio = results.ratio(server, experiment.baseline, case, measure) if experiment.baseline else None
-    return "" if ratio is None else f", **{number(ratio.median)}**"
-
-
-def _figures(results: Results, server: str, case: str, measure: str) -> str:
+def _cell(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
     spread = results.spread(server, case, measure)
     if spread is None:
         return "wrong, see below" if results.wrong(server, case) else "-"
     scaled = _scaled(spread, measure)
-    return f"{number(scaled.median)} ({number(scaled.least)} to {number(scaled.most)})"
+    told = f"{number(scaled.median)} ({number(scaled.least)} to {number(scaled.most)})"
+    ratio = results.ratio(server, experiment.baseline, case, measure) if experiment.baseline else None
+    return told if ratio is None else f"{told}, **{number(ratio.median)}**"
 
 
 def _brief(results: Results, experiment: Experiment, server: str, case: str, measure: str) -> str:
