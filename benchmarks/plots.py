@@ -81,7 +81,7 @@ def lines(title: str, axis: str, series: Mapping[str, Sequence[tuple[float, Spre
         ]
     # Of many steps, such as those of growth, every mark would be too many.
     for x in xs if len(xs) <= 10 else [*xs[:: math.ceil(len(xs) / 5)], xs[-1]]:
-        parts.append(_text(across(x), bottom + 18, number(x), "s m"))
+        parts.append(_text(across(x), bottom + 18, _whole(x, axis), "s m"))
     parts.append(_text((_LEFT + right) / 2, bottom + 36, axis, "m"))
     for index, (label, line) in enumerate(series.items()):
         parts += _curve(_colour(index), [(across(x), spread) for x, spread in line], down)
@@ -97,6 +97,14 @@ def number(value: float) -> str:
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
+
+
+def _whole(value: float, unit: str) -> str:
+    """Write a whole number; of bytes, as people say it."""
+    for name, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if unit == "Bytes" and value >= size:
+            return f"{value / size:,.0f} {name}"
+    return f"{value:,.0f}"
 
 
 def _curve(colour: str, points: Sequence[tuple[float, Spread]], down: Callable[[float], float]) -> list[str]:

@@ -178,6 +178,12 @@ class PlotsTests(SynchronousTestCase):
         self.assertLess(places[1][1], places[2][1])
         self.assertLess(places[2][1], places[0][1])
 
+    def test_wholeNumbersBelowTheAxis(self) -> None:
+        line = [(x, Spread(1, 1, 1)) for x in (1.0, 5120.0, float(1 << 30))]
+        for axis, expected in (("Bytes", ["1", "5 KiB", "1 GiB"]), ("Objects", ["1", "5,120", "1,073,741,824"])):
+            texts = [element.text for element in self.elements(plots.lines("T", axis, {"a": line}), "text")]
+            self.assertEqual([text for text in texts if text in expected], expected)
+
     def test_linesOfVeryDifferentValues(self) -> None:
         svg = plots.lines("T", "Bytes", {"a": [(float(10**n), Spread(10**n, 10**n, 10**n)) for n in range(1, 5)]})
         curve = next(self.elements(svg, "polyline")).get("points", "")
