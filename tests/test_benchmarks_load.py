@@ -151,7 +151,7 @@ class LoadTests(SynchronousTestCase):
         command = f"{requireScript('twistd')} -n --pidfile= storescp -r --endpoint tcp:{{port}}:interface=127.0.0.1"
         for workload in (Workload("5 KiB"), Workload("")):
             measured = self.bench.measure(custom(f"unwilling={command}"), workload, 0, 5)
-            self.assertIn("PDU of type 3", measured.wrong)
+            self.assertIn("A-ASSOCIATE-RJ 1/1/1", measured.wrong)
 
     def test_receiverThatDoesNotStart(self) -> None:
         measured = self.bench.measure(custom(f"dead={sys.executable} -c exit() {{port}}"), Workload("5 KiB"), 0)
@@ -161,7 +161,9 @@ class LoadTests(SynchronousTestCase):
         for answer, more, expected in (
             ("", ["close"], "the connection was closed"),
             ("", [], "nothing in 0.3 s"),
-            ("0900 00000004 00000000", [], "PDU of type 9"),
+            ("0900 00000004 00000000", [], "PDU of type 9 while associating"),
+            ("0300 00000004 00020302", [], "A-ASSOCIATE-RJ 2/3/2"),
+            ("0700 00000004 00000002", [], "A-ABORT 0/2 while associating"),
             ("0200 00ffffff", [], "a PDU of 16777215 bytes"),
             ("0200 00000044" + 68 * "00", [], "presentation context 1 was not accepted"),
         ):

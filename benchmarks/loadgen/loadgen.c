@@ -35,12 +35,13 @@
 #include "settings.h"
 
 enum { PDV = 12, PIECES = 64, AT_ONCE = 1 << 18, NUMBER_DIGITS = 12, MESSAGE = 1024, INPUT = 16384 };
-enum { ASSOCIATE_AC = 2, P_DATA = 4, RELEASE_RQ = 5, RELEASE_RP = 6 };
+enum { ASSOCIATE_AC = 2, ASSOCIATE_RJ = 3, P_DATA = 4, RELEASE_RQ = 5, RELEASE_RP = 6, ABORT = 7 };
 enum { ECHO_CONTEXT = 1, STORE_CONTEXT = 3, C_STORE_RQ = 0x0001, C_ECHO_RQ = 0x0030, NO_DATA_SET = 0x0101 };
 /* From addresses 127.0.0.2 and up, because those of closed connections stay in use for a minute. */
 enum { SOURCES = 60 };
 
 typedef enum { IDLE, ASSOCIATING, HOLDING, STORING, ECHOING, RELEASING } Phase;
+static const char *const phases[] = {"idle", "associating", "holding", "storing", "asking C-ECHO", "releasing"};
 
 typedef struct {
     int socket;
@@ -275,14 +276,17 @@ static void pduReceived(Association *a, int type, const uint8_t *body, size_t le
             finished = now();
             if (mayGoOn(a)) connect_(a);
         }
-    } else fail(a, "PDU of type %d in phase %d: %d %d %d", type, a->phase, body[1], body[2], body[3]);
+    } else if (type == ASSOCIATE_RJ) fail(a, "A-ASSOCIATE-RJ %d/%d/%d", body[1], body[2], body[3]);
+    else if (type == ABORT) fail(a, "A-ABORT %d/%d while %s", body[2], body[3], phases[a->phase]);
+    else fail(a, "PDU of type %d while %s", type, phases[a->phase]);
 }
 
 static void receive(Association *a)
 {
     ssize_t got = read(a->socket, a->input + a->inputLength, INPUT - a->inputLength);
     if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) return fail(a, got ? "read: %m" : "the connection was closed in phase %d", a->phase);
+    if (got < 0) return fail(a, "read: %m");
+    if (!got) return fail(a, "the connection was closed while %s", phases[a->phase]);
     a->inputLength += got;
     while (a->phase != IDLE && a->inputLength >= 6) {
         size_t length = fromBig(a->input + 2, 4), whole = length + 6;
@@ -399,7 +403,7 @@ static void loop(Association *all)
         int n = left > 0 ? epoll_wait(epoll, events, 256, left * 1000 + 1) : 0;
         if (n < 0 && errno != EINTR) die("epoll_wait");
         for (long i = 0; !n && i < count; i++)
-            if (all[i].phase != HOLDING) fail(&all[i], "nothing in %g s, phase %d", timeout, all[i].phase);
+            if (all[i].phase != HOLDING) fail(&all[i], "nothing in %g s while %s", timeout, phases[all[i].phase]);
         for (int i = 0; i < n; i++) {
             Association *a = events[i].data.ptr;
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(a);
