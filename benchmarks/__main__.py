@@ -14,6 +14,7 @@ could not be measured.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -162,4 +163,6 @@ def main(arguments: Sequence[str], output: TextIO) -> int:
 
 
 if __name__ == "__main__":
+    # Receivers and directories do not outlive us, even if we are told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     sys.exit(main(sys.argv[1:], sys.stdout))
