@@ -22,7 +22,7 @@ from txdicom.dimse.admission import Admission
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storescp.tls.connection import ConnectionCreator, secure
-from txdicom.storescp.tls.context import TLSSettings, makeContext
+from txdicom.storescp.tls.settings import TLSSettings
 from txdicom.testing import MemoryLink, RawPeer, RecordingStore, connectRaw
 
 __all__ = ["ADDRESS", "TLSPeer", "TLSTestCase"]
@@ -118,7 +118,7 @@ class TLSTestCase(SynchronousTestCase):
         self.store = RecordingStore()
         services = [VerificationService(), StorageService(self.store)]
         self.acceptor = AcceptorFactory(services, Configuration(**configuration), self.clock, admit)
-        self.creator = ConnectionCreator(makeContext(settings))
+        self.creator = ConnectionCreator(settings)
         self.factory = secure(self.acceptor, self.creator, self.clock)
         return self.acceptor
 

@@ -17,7 +17,7 @@ from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
 from tests.secured import ADDRESS, TLSPeer, TLSTestCase
 from txdicom.storescp.tls.binding import refuseUncertifiedTitles, titlesOf
 from txdicom.storescp.tls.connection import _Listener
-from txdicom.storescp.tls.context import PeerCertificate, RevocationCheck
+from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.testing import MemoryLink, RawPeer, associateRQ
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 

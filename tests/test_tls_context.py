@@ -18,15 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.certificates import FFDHE2048, Authority, newKey
 from tests.secured import TLSTestCase
 from txdicom.storescp.tls import context as module
-from txdicom.storescp.tls.context import (
-    PeerCertificate,
-    RevocationCheck,
-    TLSError,
-    TLSSettings,
-    availableSuites,
-    makeContext,
-)
-from txdicom.storescp.tls.profiles import PROFILES, RETIRED_PROFILES, SUITES, suitesOf
+from txdicom.storescp.tls.context import availableSuites, makeContext
+from txdicom.storescp.tls.profiles import PROFILES, SUITES, suitesOf
+from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 from txdicom.testing import associateRQ
 from txdicom.upperlayer.pdu import AAssociateAC
 
@@ -203,7 +197,6 @@ class ProfileTests(SynchronousTestCase):
         ):
             error = self.assertRaises(ValueError, suitesOf, profile, (suite,))
             self.assertTrue(str(error).startswith(sentence), error)
-        self.assertEqual(set(PROFILES) & set(RETIRED_PROFILES), set())
 
     def test_openSSLHasAll(self) -> None:
         """OpenSSL knows all suites by the names we have for them, at the security level we ask of it."""

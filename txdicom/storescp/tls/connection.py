@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.errors import AssociationLost
-from txdicom.storescp.tls.context import reasonOf
+from txdicom.storescp.tls.context import makeContext, reasonOf
+from txdicom.storescp.tls.settings import TLSError, TLSSettings
 from txdicom.upperlayer.transport import peerName
 
 __all__ = ["ConnectionCreator", "secure"]
@@ -74,16 +75,27 @@ class ConnectionCreator:
     """
     Makes OpenSSL's part of each connection.
 
-    :ivar context: what new connections are made from, by `makeContext`; may be replaced, which does not touch those
-        that there are.
+    :raises TLSError: the settings cannot be used.
     """
 
-    def __init__(self, context: SSL.Context) -> None:
-        self.context = context
+    _log = Logger()
+
+    def __init__(self, settings: TLSSettings) -> None:
+        self._settings = settings
+        self._context = makeContext(settings)
+
+    def reload(self) -> None:
+        """Read all files again, for connections to come; if one of them cannot be used, go on as before."""
+        try:
+            self._context = makeContext(self._settings)
+        except TLSError as error:
+            self._log.error("TLS goes on with the files as they were: {error}", error=error)
+        else:
+            self._log.info("TLS has read its files again")
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Make a connection whose listener gets to know the faults of the peer's certificate."""
-        connection = SSL.Connection(self.context, None)
+        connection = SSL.Connection(self._context, None)
         # Twisted does the same, but does not promise it.
         connection.set_app_data(tlsProtocol)
         return connection
@@ -104,7 +116,8 @@ class _Transport(BufferingTLSTransport):
 
     def certificateIsBad(self, certificate: Any, number: int) -> None:
         """Let the listener know, who is there when the connection is lost."""
-        self.wrappedProtocol.certificateIsBad(certificate, number)
+        listener: Any = self.wrappedProtocol
+        listener.certificateIsBad(certificate, number)
 
 
 class _ListenerFactory(Factory):

@@ -1,15 +1,8 @@
-"""
-What OpenSSL is told: `TLSSettings`, and `makeContext`, which reads the files and builds the context from them.
-
-This is the one module, with `txdicom.storescp.tls.connection`, that needs pyOpenSSL, so it is imported only where TLS
-is on.
-"""
+"""What OpenSSL is told: `makeContext` reads the files that the settings name, and builds a context from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +12,10 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 
-from txdicom.errors import DICOMError
-from txdicom.storescp.tls.profiles import DEFAULT_PROFILE, PROFILES, SUITES, suitesOf
+from txdicom.storescp.tls.profiles import PROFILES, SUITES, suitesOf
+from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 
-__all__ = [
-    "PeerCertificate",
-    "RevocationCheck",
-    "TLSError",
-    "TLSSettings",
-    "availableSuites",
-    "makeContext",
-    "reasonOf",
-]
+__all__ = ["availableSuites", "makeContext", "reasonOf"]
 
 #: The most bytes of a file that is read: a bundle of all the world's authorities has a quarter of a MiB.
 MAX_FILE_SIZE = 1 << 24
@@ -46,55 +31,6 @@ _OPTIONS = (
     | SSL.OP_NO_COMPRESSION
     | SSL.OP_SINGLE_DH_USE
 )
-
-
-class TLSError(DICOMError):
-    """TLS cannot be set up; the message says in one sentence what is wrong with which file or option."""
-
-
-class PeerCertificate(Enum):
-    """What is expected of a peer's certificate."""
-
-    REQUIRE = "require"
-    VERIFY = "verify"
-    IGNORE = "ignore"
-
-
-class RevocationCheck(Enum):
-    """Which certificates are looked up in revocation lists: none, the peer's, or those of its authorities too."""
-
-    NONE = "none"
-    LEAF = "leaf"
-    CHAIN = "chain"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TLSSettings:
-    """
-    Who we are with TLS, and whom we trust. All files may be in PEM or DER; their content tells which.
-
-    :ivar key: the file of our private key.
-    :ivar certificate: the file of our certificate, in PEM with those of intermediate authorities behind it.
-    :ivar password: what the key is encrypted with; None if it is not.
-    :ivar authorities: files with certificates that peers' may be signed by.
-    :ivar authorityDirectories: directories of such files; what else is in them does not matter.
-    :ivar revocationLists: files of certificate revocation lists.
-    :ivar profile: a key of `PROFILES`.
-    :ivar suites: cipher suites to allow besides those of the profile.
-    :ivar dhParameters: a file of Diffie-Hellman parameters in PEM; without it OpenSSL takes a group of its own.
-    """
-
-    key: str
-    certificate: str
-    password: bytes | None = None
-    peerCertificate: PeerCertificate = PeerCertificate.REQUIRE
-    authorities: tuple[str, ...] = ()
-    authorityDirectories: tuple[str, ...] = ()
-    revocationLists: tuple[str, ...] = ()
-    revocationCheck: RevocationCheck = RevocationCheck.NONE
-    profile: str = DEFAULT_PROFILE
-    suites: tuple[str, ...] = ()
-    dhParameters: str | None = None
 
 
 def availableSuites() -> list[str]:
@@ -259,7 +195,9 @@ def _read(what: str, path: str) -> bytes:
     return data
 
 
-def reasonOf(error: SSL.Error) -> str:
-    """Return the last of OpenSSL's reasons."""
+def reasonOf(error: Exception) -> str:
+    """Return the last of OpenSSL's reasons, or what else is wrong."""
+    if not isinstance(error, SSL.Error):
+        return str(error)
     queue = error.args[0] if error.args else ()
     return str(queue[-1][-1]) if queue else "OpenSSL does not say why"

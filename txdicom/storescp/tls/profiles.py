@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_PROFILE", "PROFILES", "RETIRED_PROFILES", "SUITES", "Profile", "suitesOf"]
+__all__ = ["DEFAULT_PROFILE", "PROFILES", "SUITES", "Profile", "suitesOf"]
 
 #: Cipher suites of TLS 1.2: the name of the IANA registry -> OpenSSL's name. The first is the one we like best. Those
 #: of TLS 1.3 are not chosen among, as all of them are good.
@@ -93,12 +93,6 @@ PROFILES = {
     "bcp195-ex": Profile("Extended BCP 195 TLS Profile (B.11)", _WITH_DHE, version13=False, extensible=False),
 }
 DEFAULT_PROFILE = "8996"
-#: Profiles that the standard has given up, and why nobody should miss them.
-RETIRED_PROFILES = {
-    "basic": "its only cipher, 3DES, is broken",
-    "aes": "it does without forward secrecy and allows 3DES",
-    "null": "it encrypts nothing",
-}
 
 
 def suitesOf(profile: str, added: tuple[str, ...] = ()) -> tuple[str, ...]:
