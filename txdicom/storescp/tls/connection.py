@@ -134,6 +134,10 @@ class _ListenerFactory(Factory):
         """Likewise."""
         self._wrapped.doStop()
 
+    def logPrefix(self) -> str:
+        """Be called as the wrapped factory is."""
+        return type(self._wrapped).__name__
+
     def buildProtocol(self, addr: IAddress | None) -> _Listener | None:
         """Build what the wrapped factory builds, with a listener before it."""
         protocol: Any = self._wrapped.buildProtocol(addr)  # type: ignore[arg-type]
