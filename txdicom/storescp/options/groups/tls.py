@@ -269,5 +269,8 @@ TLS = Group(
     "TLS",
     (*_IDENTITY, *_PEERS, *_NEGOTIATION),
     _check,
-    introduction="Off, unless :option:`--enable-tls` is given. How to make certificates is told in `How to use TLS`_.",
+    introduction="""
+Off, unless :option:`--enable-tls` is given. How to make certificates, and what to do when a peer
+is not let in, is told in :doc:`tls`.
+""",
 )
