@@ -110,9 +110,7 @@ class StorescuTests(TLSTestCase):
         bad = {
             "its certificate ('CN=EXPIRED') has expired": self.authority.issue("EXPIRED", newKey(2048), (-2, -1)),
             "its certificate ('CN=SELF') is signed by itself and not known here": Authority("SELF"),
-            "its certificate ('CN=OTHER') was signed by an authority that is not known here": Authority("X").issue(
-                "OTHER"
-            ),
+            "its certificate ('CN=OTHER') was signed by an authority that is not known here": other,
             "its certificate ('CN=REVOKED') has been revoked": revoked,
         }
         self.start("--add-crl-file", str(path))
