@@ -91,6 +91,7 @@ class TLSTestCase(SynchronousTestCase):
 
     :ivar authority: whom the acceptor trusts, and by whom its own certificate is signed.
     :ivar directory: where files are.
+    :ivar peers: those that have connected with TLS.
     """
 
     def setUp(self) -> None:
@@ -98,6 +99,7 @@ class TLSTestCase(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self.clock = Clock()
+        self.peers: list[TLSPeer] = []
         self.authority = Authority()
         self.key, self.certificate = self.authority.issue("localhost").writeTo(self.directory, "server")
         _, self.trusted = self.authority.writeTo(self.directory, "authority")
@@ -138,6 +140,7 @@ class TLSTestCase(SynchronousTestCase):
         if not isinstance(context, SSL.Context):
             context = self.context(context)
         peer = TLSPeer(context)
+        self.peers.append(peer)
         peer.link = MemoryLink(peer, self.factory.buildProtocol(ADDRESS), ADDRESS)
         self.flush(peer)
         return peer

@@ -153,7 +153,11 @@ class ReceiverTests(TLSTestCase, ReceiverTestCase):
         """Stop the receiver."""
         if self.service.running:
             self.service.stopService()
-            self.reactor.advance(30)
+            # Each step of stopping has a time of its own.
+            for _ in range(5):
+                self.reactor.advance(30)
+                for peer in self.peers:
+                    peer.link.flush()
 
     def answerTo(self, credentials: Any, title: str = "CT1") -> Any:
         """Return what a peer's A-ASSOCIATE-RQ is answered with; None if there is no TLS connection."""

@@ -54,7 +54,6 @@ class TLSTestCase(SynchronousTestCase):
         tls = ("+tls", *(identity or self.server), "--add-cert-file", self.trusted)
         receiver = Receiver(*tls, *options)
         self.addCleanup(receiver.stop)
-        receiver.take()
         self.receiver = receiver
         return receiver
 
@@ -230,7 +229,6 @@ class HowToTests(SynchronousTestCase):
         options = receive[receive.index("--enable-tls") : -1]
         receiver = Receiver(*options)
         self.addCleanup(receiver.stop)
-        receiver.take()
         send = self.words(self.send, **{"2762": str(receiver.port), "image.dcm": str(file.path)})
         finished = run(*send)
         self.assertEqual(finished.status, 0, finished.output)
