@@ -91,6 +91,7 @@ class TLSTestCase(SynchronousTestCase):
 
     :ivar authority: whom the acceptor trusts, and by whom its own certificate is signed.
     :ivar directory: where files are.
+    :ivar events: what was logged.
     :ivar peers: those that have connected with TLS.
     """
 
@@ -103,9 +104,9 @@ class TLSTestCase(SynchronousTestCase):
         self.authority = Authority()
         self.key, self.certificate = self.authority.issue("localhost").writeTo(self.directory, "server")
         _, self.trusted = self.authority.writeTo(self.directory, "authority")
-        self._events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self._events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self._events.append)
+        self.events: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
 
     def settings(self, **changes: Any) -> TLSSettings:
         """Return settings that require certificates of the authority."""
@@ -165,8 +166,8 @@ class TLSTestCase(SynchronousTestCase):
         """Return what the log has of TLS since the last time."""
         lines = [
             event["log_format"].format(**event)
-            for event in self._events
+            for event in self.events
             if event.get("log_namespace", "").startswith("txdicom.storescp.tls")
         ]
-        self._events.clear()
+        self.events.clear()
         return lines

@@ -21,8 +21,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.task import Clock
 from twisted.logger import Logger
-from twisted.trial.unittest import SynchronousTestCase
 from twisted.protocols.tls import BufferingTLSTransport
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface, implementedBy
 from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject

@@ -177,6 +177,13 @@ class ReceiverTests(TLSTestCase, ReceiverTestCase):
         self.assertIsInstance(self.answerTo(self.authority.issue("CT1")), AAssociateAC)
         self.assertEqual(self.answerTo(self.authority.issue("CT2")), AAssociateRJ(1, 1, 3))
 
+    def test_certificateIsTold(self) -> None:
+        """With --verbose the log tells whose certificate a peer has, and forges nothing."""
+        self.begin("--verbose")
+        self.answerTo(self.authority.issue("CT1\nX"))
+        lines = [event["subject"] for event in self.events if "subject" in event]
+        self.assertEqual(lines, ["CN=CT1\\nX"])
+
     def test_hangup(self) -> None:
         """SIGHUP reads the files again; files that are no good change nothing; in the end the signal is as it was."""
         before = signal.getsignal(signal.SIGHUP)
