@@ -23,6 +23,7 @@ from tests.interop.case import dataSetOf
 from tests.interop.corpus import namedFiles
 from tests.interop.peers import Finished, requireModule, requireProgram, run
 from tests.interop.receiver import Receiver
+from tests.programs import waitFor
 
 _PATIENCE = 30.0
 
@@ -67,9 +68,14 @@ class TLSTestCase(SynchronousTestCase):
         connect = ("s_client", "-connect", f"127.0.0.1:{self.receiver.port}", "-CAfile", self.trusted)
         return run("openssl", *connect, *options).output
 
-    def whyNot(self) -> list[str]:
-        """Return what the log says of those who were not let in."""
-        return re.findall(r"no TLS connection: (.*)$", self.receiver.log, re.MULTILINE)
+    def whyNot(self, count: int = 0) -> list[str]:
+        """Return what the log says of those who were not let in, when it has told of so many."""
+
+        def told() -> list[str]:
+            return re.findall(r"no TLS connection: (.*)$", self.receiver.log, re.MULTILINE)
+
+        waitFor(lambda: len(told()) >= count, "lines of the log")
+        return told()
 
 
 class StorescuTests(TLSTestCase):
@@ -122,18 +128,19 @@ class StorescuTests(TLSTestCase):
             self.assertNotEqual(finished.status, 0)
             self.assertEqual(self.peer("echoscu", self.client).status, 0)
             self.assertEqual(meanwhile.result().status, 0)
-        self.assertEqual(self.whyNot(), [*bad, "it has no certificate"])
+        self.assertEqual(self.whyNot(len(bad) + 1), [*bad, "it has no certificate"])
         self.assertEqual(self.receiver.takeFailures(), [])
 
     def test_plain(self) -> None:
         """A client without TLS is told apart, and so is one with TLS where there is none."""
         self.start()
         self.assertNotEqual(run("echoscu", "127.0.0.1", self.receiver.port).status, 0)
-        self.assertEqual(self.whyNot(), ["it speaks DICOM without TLS"])
+        self.assertEqual(self.whyNot(1), ["it speaks DICOM without TLS"])
         self.assertEqual(self.peer("echoscu", self.client).status, 0)
         self.receiver = plain = Receiver()
         self.addCleanup(plain.stop)
         self.assertNotEqual(self.peer("echoscu", self.client).status, 0)
+        waitFor(lambda: "PDU type 0x16" in plain.log, "a line of the log")
         self.assertRegex(plain.log, r"127\.0\.0\.1:\d+: PDU type 0x16, which looks like a peer with TLS\n")
 
 
@@ -238,4 +245,5 @@ class HowToTests(SynchronousTestCase):
         self.addCleanup(strict.stop)
         finished = run(*(str(strict.port) if word == str(receiver.port) else word for word in send))
         self.assertNotEqual(finished.status, 0)
-        self.assertIn("no TLS connection: its certificate ('CN=CT1') has been revoked", strict.log)
+        sentence = "no TLS connection: its certificate ('CN=CT1') has been revoked"
+        waitFor(lambda: sentence in strict.log, sentence)
