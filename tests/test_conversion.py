@@ -47,7 +47,7 @@ PRIVATE = 0x00091001
 def converted(data: bytes, source: str, target: str) -> bytes:
     """Convert a data set."""
     parts: list[bytes] = []
-    convert(memoryview(data), source, target, lambda part: parts.append(bytes(part)))
+    convert(BytesIO(data), len(data), source, target, parts.append)
     return b"".join(parts)
 
 

@@ -7,7 +7,7 @@ nothing is decoded, and text keeps its bytes whatever its character set. Sequenc
 since theirs are known only afterwards; group lengths, which would be wrong, are left out (PS3.5 7.2). Where there is no
 VR, pydicom's dictionary has it, or it is UN.
 
-This is work for a thread: it takes as long as the data set is large. It takes no memory for it.
+This is work for a thread: it takes as long as the data set is large, though next to no memory.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Callable
-from struct import Struct, error
-from typing import NamedTuple, TypeAlias
+from struct import Struct
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 __all__ = ["CONVERTIBLE", "ConversionError", "convert"]
 
@@ -32,7 +32,7 @@ _ITEM, _ITEM_DELIMITER, _SEQUENCE_DELIMITER = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DELIMITER_GROUP = 0xFFFE
 _BITS_ALLOCATED, _PIXEL_REPRESENTATION, _PIXEL_DATA = 0x00280100, 0x00280103, 0x7FE00010
 _MAXIMUM_NESTING = 64
-#: How many bytes are swapped at once: a multiple of each size.
+#: How many bytes of a value are copied at once: a multiple of each size.
 _PIECE = 1 << 20
 
 #: VRs whose explicit length has 16 bits (PS3.5 Table 7.1-2).
@@ -43,7 +43,7 @@ _SWAPPED = (
     | dict.fromkeys(b"FL OF OL SL UL".split(), (4, "I"))
     | dict.fromkeys(b"FD OD OV SV UV".split(), (8, "Q"))
 )
-_Write: TypeAlias = Callable[[bytes | memoryview], object]
+_Write: TypeAlias = Callable[[bytes], object]
 
 
 class ConversionError(ValueError):
@@ -97,39 +97,38 @@ class _Header(NamedTuple):
     start: int
 
 
-def convert(dataSet: memoryview, sourceSyntax: str, targetSyntax: str, write: _Write) -> None:
+def convert(dataSet: BinaryIO, length: int, sourceSyntax: str, targetSyntax: str, write: _Write) -> None:
     """
     Write a data set in another transfer syntax.
 
+    :param dataSet: a file that begins with it; it should be buffered.
+    :param length: how many bytes it has.
     :param sourceSyntax: the UID of the transfer syntax that it is in, one of `CONVERTIBLE`.
     :param targetSyntax: likewise that to write; it may also be the deflated one.
     :param write: takes the parts of the result.
     :raises ConversionError: it cannot be converted. Some of it may have been written by then.
     """
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS) if targetSyntax == _DEFLATED_UID else None
-    length = 0
+    written = 0
 
-    def deflate(part: bytes | memoryview) -> None:
-        nonlocal length
+    def deflate(part: bytes) -> None:
+        nonlocal written
         deflated = compressor.compress(part)  # type: ignore[union-attr]
-        length += len(deflated)
+        written += len(deflated)
         write(deflated)
 
     walk = _Walk(dataSet, _SYNTAXES[sourceSyntax], _SYNTAXES[targetSyntax], deflate if compressor else write)
-    try:
-        walk.elements(0, len(dataSet), _Pixels(), 0)
-    except error as failure:
-        raise ConversionError("the data set ends within a header") from failure
+    walk.elements(0, length, _Pixels(), 0)
     if compressor:
         rest = compressor.flush()
         # PS3.5 A.5: a byte that is zero makes the length even.
-        write(rest + b"\0" * ((length + len(rest)) % 2))
+        write(rest + b"\0" * ((written + len(rest)) % 2))
 
 
 class _Walk:
     """Goes over a data set and writes it anew."""
 
-    def __init__(self, data: memoryview, source: _Syntax, target: _Syntax, write: _Write) -> None:
+    def __init__(self, data: BinaryIO, source: _Syntax, target: _Syntax, write: _Write) -> None:
         self._data = data
         self._source = source
         self._target = target
@@ -143,7 +142,7 @@ class _Walk:
         :return: the position behind the last of them, and behind the delimiter.
         """
         while position < end:
-            if self._source.tag.unpack_from(self._data, position)[0] == _DELIMITER_GROUP:
+            if self._unpack(self._source.tag, position)[0] == _DELIMITER_GROUP:
                 tag, _ = self._item(position)
                 if tag != _ITEM_DELIMITER or not isDelimited:
                     raise ConversionError(f"{_text(tag)} where an element should be")
@@ -165,7 +164,7 @@ class _Walk:
             raise ConversionError(f"{_text(tag)} is longer than what it is in")
         if tag & 0xFFFF:
             self._writeHeader(tag, vr, length)
-            self._writeValue(tag, vr, self._data[start : start + length])
+            self._copyValue(header)
         return start + length
 
     def _sequence(self, header: _Header, end: int, pixels: _Pixels, depth: int) -> int:
@@ -209,20 +208,20 @@ class _Walk:
         return position
 
     def _item(self, position: int) -> tuple[int, int]:
-        group, element, length = self._source.item.unpack_from(self._data, position)
+        group, element, length = self._unpack(self._source.item, position)
         return group << 16 | element, length
 
     def _header(self, position: int, pixels: _Pixels) -> _Header:
         if not self._source.isExplicit:
             tag, length = self._item(position)
             return _Header(tag, _vrOf(tag, length, pixels), length, position + 8)
-        group, element, vr, length = self._source.short.unpack_from(self._data, position)
+        group, element, vr, length = self._unpack(self._source.short, position)
         tag = group << 16 | element
         if vr in _SHORT_VRS:
             return _Header(tag, vr, length, position + 8)
         if not (vr.isalpha() and vr.isupper()):
             raise ConversionError(f"{_text(tag)} has no VR")
-        return _Header(tag, vr, self._source.long.unpack_from(self._data, position)[4], position + 12)
+        return _Header(tag, vr, self._unpack(self._source.long, position)[4], position + 12)
 
     def _writeHeader(self, tag: int, vr: bytes, length: int) -> None:
         group, element = tag >> 16, tag & 0xFFFF
@@ -236,24 +235,34 @@ class _Walk:
             # PS3.5 6.2.2: the short form has no room for it.
             self._write(self._target.long.pack(group, element, b"UN", 0, length))
 
-    def _writeValue(self, tag: int, vr: bytes, value: memoryview) -> None:
-        size, code = _SWAPPED.get(vr, (1, ""))
-        if self._source.order == self._target.order or not code:
-            if value:
-                self._write(value)
-            return
-        if len(value) % size:
-            raise ConversionError(f"{_text(tag)} has {len(value)} bytes, which is no multiple of {size}")
-        for position in range(0, len(value), _PIECE):
-            numbers = array(code, value[position : position + _PIECE].tobytes())
-            numbers.byteswap()
-            self._write(numbers.tobytes())
+    def _copyValue(self, header: _Header) -> None:
+        size, code = _SWAPPED.get(header.vr, (1, ""))
+        swaps = code and self._source.order != self._target.order
+        if swaps and header.length % size:
+            raise ConversionError(f"{_text(header.tag)} has {header.length} bytes, which is no multiple of {size}")
+        for position in range(0, header.length, _PIECE):
+            piece = self._read(header.start + position, min(_PIECE, header.length - position))
+            if swaps:
+                numbers = array(code, piece)
+                numbers.byteswap()
+                piece = numbers.tobytes()
+            self._write(piece)
+
+    def _unpack(self, layout: Struct, position: int) -> tuple[Any, ...]:
+        return layout.unpack(self._read(position, layout.size))
+
+    def _read(self, position: int, length: int) -> bytes:
+        self._data.seek(position)
+        content = self._data.read(length)
+        if len(content) < length:
+            raise ConversionError("the data set ends within a header")
+        return content
 
     def _noted(self, header: _Header, pixels: _Pixels) -> _Pixels:
         """Take note of what tells the VR of elements that follow."""
         if header.tag not in (_BITS_ALLOCATED, _PIXEL_REPRESENTATION) or header.length != 2:
             return pixels
-        (number,) = Struct(self._source.order + "H").unpack_from(self._data, header.start)
+        number = int.from_bytes(self._read(header.start, 2), "little" if self._source.order == "<" else "big")
         if header.tag == _BITS_ALLOCATED:
             return pixels._replace(bitsAllocated=number)
         return pixels._replace(isSigned=bool(number))
