@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import partial
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -115,7 +114,7 @@ class FileStore:
         if not _staysBelow(name):
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "there is no file name for this instance")
         try:
-            creating = self._disk.soon(partial(self._create, name, b"" if conversion else head, conversion))
+            creating = self._disk.soon(self._create, name, head, conversion)
         except OSError as error:
             raise refusal(name, "created", error) from error
         return _created(creating, name) if isinstance(creating, Deferred) else creating

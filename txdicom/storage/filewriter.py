@@ -15,7 +15,6 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
-from functools import partial
 from itertools import count
 
 from twisted.internet.defer import Deferred
@@ -33,9 +32,11 @@ from txdicom.storage.outputform import Conversion
 
 __all__ = ["Duplicates", "FileWriter", "refusal"]
 
-#: How much is gathered while a thread writes: bytes, and pieces, of which the system takes 1024 at a time.
+#: How much is gathered while a thread writes: bytes, and pieces.
 _MOST_BYTES = 1 << 18
 _MOST_PIECES = 512
+#: How many pieces the system takes at a time (IOV_MAX of Linux).
+_MOST_PIECES_AT_ONCE = 1024
 #: How often a directory may be removed by somebody before a file is in it, until we give up.
 _ATTEMPTS = 10
 _log = Logger()
@@ -68,7 +69,7 @@ class FileWriter:
     :param directory: where; held by the caller, and released when the file is done.
     :param temporary: the name of the file in the run directory.
     :param name: its name in the output directory; may be a path of several parts, see `Folder`.
-    :param head: what stands before the data set.
+    :param head: what stands before the data set; a conversion writes its own.
     :param fsync: whether it has to be on stable storage in the end.
     :param conversion: makes the file that is kept of the one that was received.
     :raises OSError: it cannot be created.
@@ -111,7 +112,7 @@ class FileWriter:
         self._fsync = fsync
         self._conversion = conversion
         # What has not been written yet, and how many bytes of it came while a thread was writing.
-        self._pieces: list[bytes | memoryview] = [head]
+        self._pieces: list[bytes | memoryview] = [head] if conversion is None else []
         self._gathered = 0
         # Whether a thread is writing, and who waits for it.
         self._writing = False
@@ -183,7 +184,7 @@ class FileWriter:
         pieces, self._pieces = self._pieces, []
         self._gathered = 0
         try:
-            writing = self._disk.soon(partial(_writeAll, self._file, pieces))
+            writing = self._disk.soon(_writeAll, self._file, pieces)
         except OSError as error:
             raise refusal(self._name, "written", error) from error
         if writing is not None:
@@ -277,10 +278,10 @@ class FileWriter:
 
         :return: the directories on the way there, which are still open; None if there are none.
         """
-        *parts, name = self._name.split("/")
-        if not parts:
-            self._place(self._directory.descriptor, name)
+        if "/" not in self._name:
+            self._place(self._directory.descriptor, self._name)
             return None
+        *parts, name = self._name.split("/")
         for _ in range(_ATTEMPTS):
             # Whoever removes a directory that is empty does not know that we are about to fill it.
             with suppress(FileNotFoundError):
@@ -352,8 +353,10 @@ def _isTaken(directory: int, name: str) -> bool:
 
 def _writeAll(file: int, pieces: Sequence[bytes | memoryview]) -> None:
     """Write all pieces, also if the system takes less at a time."""
+    if not pieces:
+        return
     length = sum(map(len, pieces))
-    written = os.writev(file, pieces) if pieces else 0
+    written = os.writev(file, pieces[:_MOST_PIECES_AT_ONCE])
     if written == length:
         return
     rest = memoryview(b"".join(pieces))[written:]
