@@ -15,21 +15,19 @@ from typing import Any
 from tests.scripted import CT_CONTEXT, INSTANCE, MR, MR_CONTEXT, dataSet, message, storeRQ
 from tests.storing import EIO, ENOSPC, NAME, STORE, FileStoreTestCase, openFiles, systemError
 from tests.test_filestore_errors import PARTS, WHOLE
-from txdicom.storage.filestore import Duplicates
+from txdicom.storage.filestore import Duplicates, FileStore
 from txdicom.storage.folder import Folder
 from txdicom.storage.naming import nameOfInstance, withDirectory
 
 BELOW = f"a/b b/{NAME}"
 
 
-class FolderTests(FileStoreTestCase):
-    """Instances that go into directories below the output directory."""
+class FolderTestCase(FileStoreTestCase):
+    """A store that puts everything into two directories below the output directory."""
 
-    def setUp(self) -> None:
-        """Have a store that puts everything into two directories."""
-        super().setUp()
-        self.store = self.makeStore(naming=withDirectory(lambda instance: "a/b b", nameOfInstance))
-        self.serveFiles()
+    def makeStore(self, **keywords: Any) -> FileStore:
+        """Make such a store."""
+        return super().makeStore(**{"naming": withDirectory(lambda instance: "a/b b", nameOfInstance), **keywords})
 
     def status(self, data: bytes = b"") -> tuple[int, str | None]:
         """Have an instance stored, or what is given as one, on an association of its own."""
@@ -43,6 +41,10 @@ class FolderTests(FileStoreTestCase):
         paths = (path for path in self.directory.rglob("*") if path.is_file() or path.is_symlink())
         names = (str(path.relative_to(self.directory)) for path in paths)
         return sorted(name for name in names if not name.startswith(".txdicom-"))
+
+
+class FolderTests(FolderTestCase):
+    """What comes of them, whatever is in their place."""
 
     def test_stored(self) -> None:
         """The directories are made, once, and used again."""
@@ -217,13 +219,13 @@ class ThreadedFolderTests(FolderTests):
     inThreads = True
 
 
-class DuplicateTests(FolderTests):
+class DuplicateTests(FolderTestCase):
     """Names that are taken, in a directory."""
 
     def again(self, duplicates: Duplicates) -> tuple[int, list[str]]:
         """Store an instance three times, and return the last status and what there is."""
-        self.store = self.makeStore(naming=lambda instance: f"a/{nameOfInstance(instance)}", duplicates=duplicates)
-        self.serveFiles()
+        naming = withDirectory(lambda instance: "a", nameOfInstance)
+        self.serveFiles(self.makeStore(naming=naming, duplicates=duplicates))
         statuses = [self.status(dataSet(rest=bytes([n, 0])))[0] for n in range(3)]
         self.assertEqual(self.unfinished(), [])
         return statuses[-1], self.files()

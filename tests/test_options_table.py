@@ -30,6 +30,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "duplicates": ("keep", "lose"),
     "endpoint": ("unix:/a", ""),
     "fault": ("all:abort", "all"),
+    "filename-extension": (".dcm", "a/b"),
     "grace-period": ("5", "x"),
     "max-associations": ("5", "-1"),
     "max-associations-per-peer": ("5", "-1"),
@@ -37,10 +38,13 @@ VALUES: dict[str, tuple[str, str]] = {
     "max-pdu": ("8192", "5"),
     "min-free-space": ("5K", "5Q"),
     "output-directory": ("/", ""),
+    "path": ("{PatientID}", "{PatientID"),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "sort-conc-studies": ("P", "a/b"),
+    "sort-on-study-uid": ("P", ""),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}
@@ -123,7 +127,8 @@ class RowTests(OptionsTestCase):
             ports = [] if option.name == "port" else ["1104"]
             value = option.value(good)
             expected = [value] if option.repeatable else value
-            self.assertNotEqual(expected, option.initial, option.name)
+            if option.takes or option.default is None:
+                self.assertNotEqual(expected, option.initial, option.name)
             ways = [[name, *good] for name in (*option.short, option.spelled)]
             if good:
                 ways.append([f"{option.spelled}={good[0]}"])

@@ -18,14 +18,17 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
+from txdicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+
 __all__ = ["CONVERTIBLE", "ConversionError", "convert"]
 
-_IMPLICIT_LITTLE_UID = "1.2.840.10008.1.2"
-_EXPLICIT_LITTLE_UID = "1.2.840.10008.1.2.1"
-_DEFLATED_UID = "1.2.840.10008.1.2.1.99"
-_EXPLICIT_BIG_UID = "1.2.840.10008.1.2.2"
 #: The transfer syntaxes that can be converted, each into all of these and into the deflated one.
-CONVERTIBLE = frozenset({_IMPLICIT_LITTLE_UID, _EXPLICIT_LITTLE_UID, _EXPLICIT_BIG_UID})
+CONVERTIBLE = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN})
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_DELIMITER, _SEQUENCE_DELIMITER = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -74,10 +77,10 @@ def _syntax(order: str, isExplicit: bool) -> _Syntax:
 
 
 _SYNTAXES = {
-    _IMPLICIT_LITTLE_UID: _syntax("<", False),
-    _EXPLICIT_LITTLE_UID: _syntax("<", True),
-    _DEFLATED_UID: _syntax("<", True),
-    _EXPLICIT_BIG_UID: _syntax(">", True),
+    IMPLICIT_VR_LITTLE_ENDIAN: _syntax("<", False),
+    EXPLICIT_VR_LITTLE_ENDIAN: _syntax("<", True),
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: _syntax("<", True),
+    EXPLICIT_VR_BIG_ENDIAN: _syntax(">", True),
 }
 
 
@@ -108,7 +111,7 @@ def convert(dataSet: BinaryIO, length: int, sourceSyntax: str, targetSyntax: str
     :param write: takes the parts of the result.
     :raises ConversionError: it cannot be converted. Some of it may have been written by then.
     """
-    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS) if targetSyntax == _DEFLATED_UID else None
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS) if targetSyntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN else None
     written = 0
 
     def deflate(part: bytes) -> None:
@@ -174,7 +177,7 @@ class _Walk:
         outer = self._source
         if header.vr == b"UN" and outer.isExplicit:
             # Whoever did not know its VR left it in implicit VR little endian (PS3.5 6.2.2, note 2).
-            self._source = _SYNTAXES[_IMPLICIT_LITTLE_UID]
+            self._source = _SYNTAXES[IMPLICIT_VR_LITTLE_ENDIAN]
         self._writeHeader(header.tag, b"SQ", _UNDEFINED)
         isDelimited = header.length == _UNDEFINED
         position = header.start

@@ -21,8 +21,9 @@ from txdicom.interfaces import IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
-from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
+from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
@@ -51,7 +52,7 @@ def makeEndpoints(options: Options) -> list[str]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
-    return [VerificationService(), StorageService(store)]
+    return [VerificationService(), StorageService(store, wanted=makeNaming(options).wanted)]
 
 
 def makeObserver(options: Options) -> AssociationLog | None:
@@ -98,9 +99,12 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
 
     :raises OSError: it cannot work with its directory.
     """
+    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
-        duplicates=Duplicates(options["duplicates"]),
+        naming=naming.name,
+        form=makeForm(options),
+        duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
         disk=Disk(reactor),
