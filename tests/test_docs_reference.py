@@ -29,7 +29,9 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
+from txdicom.services import storage
 from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
+from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary, dump, narration
 from txdicom.storescp.assembly import makeConfiguration
@@ -154,12 +156,23 @@ class LimitsTests(SynchronousTestCase):
         self.assertEqual(2 / _TICKS, 1 / 4)
 
     def test_fixed(self) -> None:
-        head = inspect.signature(HeadReader).parameters["maximumHeadLength"].default
         self.assertEqual(
             self.values("Of what is proposed and sent\n"),
             [
                 *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
-                *(_MAXIMUM_UID_LENGTH, head, _MAXIMUM_NESTING),
+                *(_MAXIMUM_UID_LENGTH, storage._MAXIMUM_HEAD, _MAXIMUM_NESTING),
+            ],
+        )
+
+    def test_namesAndConversions(self) -> None:
+        parameters = inspect.signature(HeadReader).parameters
+        remembered = inspect.signature(sorting.StudyDirectories).parameters["remembered"].default
+        self.assertEqual(
+            self.values("Of names and conversions\n"),
+            [
+                *(storage._MAXIMUM_HEAD, parameters["maximumValueLength"].default),
+                *(pathtemplate._MAXIMUM_VALUE, pathtemplate._MAXIMUM_PART, pathtemplate._MAXIMUM_PARTS),
+                *(sorting._MAXIMUM_NAME, remembered, outputform._AT_ONCE, conversion._MAXIMUM_NESTING),
             ],
         )
 
