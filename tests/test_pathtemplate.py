@@ -152,7 +152,7 @@ class RenderingTests(SynchronousTestCase):
     @given(st.binary(max_size=100), st.binary(max_size=100), st.text("0123456789.", max_size=30))
     def test_uniqueIsUnique(self, one: bytes, other: bytes, uid: str) -> None:
         """Where a template promises so, two instances have different names whatever else they have."""
-        uids = [candidate for candidate in (uid, uid[:-1], uid[1:]) if isValidUID(candidate)]
+        uids = [candidate for candidate in dict.fromkeys((uid, uid[:-1], uid[1:])) if isValidUID(candidate)]
         for text in ("{PatientID}_{SOPInstanceUID}.1", "1{SOPInstanceUID}-{PatientID}", "{SOPInstanceUID}/{PatientID}"):
             template = PathTemplate(text)
             self.assertTrue(template.isUnique)

@@ -17,7 +17,8 @@ def makeNaming(options: Options) -> Naming:
     if template is not None:
         return Naming(template, template.wanted, template.isUnique)
     filenames = options["filenames"]
-    nameOf: NameOf = {"instance": nameOfInstance, "unique": uniqueName, "time": TimeNames()}[filenames]
+    ways: dict[str, NameOf] = {"instance": nameOfInstance, "unique": uniqueName, "time": TimeNames()}
+    nameOf = ways[filenames]
     if options["filename-extension"]:
         nameOf = withExtension(nameOf, options["filename-extension"])
     isUnique = filenames != "time"
@@ -42,4 +43,4 @@ def makeDuplicates(options: Options, naming: Naming) -> Duplicates:
 
 def makeForm(options: Options) -> OutputForm:
     """Say what files have in them."""
-    return OutputForm(options["has-file-meta"], options["write-xfer"])
+    return OutputForm(options["file-form"] == "file", options["write-xfer"])

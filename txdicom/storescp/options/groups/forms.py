@@ -46,16 +46,17 @@ asked for.
         Option(
             name="write-file",
             short=("+F",),
-            key="has-file-meta",
-            default=True,
+            key="file-form",
+            constant="file",
+            default="file",
             help="Write the file format, with file meta information; the default.",
             manual="Write preamble and file meta information before the data set (PS3.10). The default.",
         ),
         Option(
             name="write-dataset",
             short=("-F",),
-            key="has-file-meta",
-            constant=False,
+            key="file-form",
+            constant="dataset",
             help="Write the data set without file meta information.",
             manual="""
 Write the data set alone, without preamble and file meta information. Nothing in the file says then in which transfer
