@@ -22,15 +22,12 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import Tag
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.peers import Finished, requireProgram, run
 from tests.interop.receiver import Receiver
 
 _PATIENCE = 30.0
-_LATIN = "B\xe4r^J\xfcrgen".encode("latin-1")
 #: What is another at each run, in the order in which it is looked for.
 _MASKS = (
     (re.compile(r"\.X\.[0-9.]+"), ".X.<UID>"),
@@ -97,26 +94,23 @@ class SendingTestCase(SynchronousTestCase):
         self.files.mkdir()
         self.write("ct", "CT_small.dcm")
         self.write("mr", "MR_small.dcm")
-        self.write("latin", "CT_small.dcm", uid="1.2.3.1", study="1.2.3", name=_LATIN, characters="ISO_IR 100")
-        self.write("noname", "MR_small.dcm", uid="1.2.4.1", study="1.2.4", name=b"")
+        self.write("latin", "CT_small.dcm", uid="1.2.3.1", study="1.2.3", name="Bär^Jürgen", characters="ISO_IR 100")
+        self.write("noname", "MR_small.dcm", uid="1.2.4.1", study="1.2.4", name="")
 
-    def write(self, name: str, original: str, uid: str = "", study: str = "", **changes: Any) -> None:
+    def write(self, file: str, original: str, uid: str = "", study: str = "", **changes: Any) -> None:
         """Write a file that is nearly one of pydicom's."""
         path = get_testdata_file(original)
         assert isinstance(path, str)
         dataset: Dataset = dcmread(path)
         if uid:
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
-            dataset.StudyInstanceUID = study
+            del dataset.StudyInstanceUID
+            if study:
+                dataset.StudyInstanceUID = study
         if "characters" in changes:
             dataset.SpecificCharacterSet = changes["characters"]
-        if "name" in changes:
-            value = changes["name"] + b" " * (len(changes["name"]) % 2)
-            tag = Tag(0x00100010)
-            dataset._dict[tag] = RawDataElement(tag, "PN", len(value), value, 0, False, True)
-        if study == "none":
-            del dataset.StudyInstanceUID
-        dataset.save_as(self.files / f"{name}.dcm")
+        dataset.PatientName = changes.get("name", dataset.PatientName)
+        dataset.save_as(self.files / f"{file}.dcm")
 
     def send(self, port: int, *arguments: str) -> Finished:
         """Have DCMTK's storescu send all files, in the order of their names, over one association."""
@@ -187,7 +181,7 @@ class SideBySideTests(SendingTestCase):
 
     def test_refused(self) -> None:
         """A study that has no UID gets the same status."""
-        self.write("ct", "CT_small.dcm", uid="1.2.5.1", study="none")
+        self.write("ct", "CT_small.dcm", uid="1.2.5.1", study="")
         for option in ("-su", "-ss"):
             theirs, ours = Theirs(option, "P"), Receiver(option, "P")
             self.addCleanup(theirs.stop)
@@ -204,7 +198,7 @@ class SideBySideTests(SendingTestCase):
         theirs, ours = self.both("-ss", "P")
         self.assertGreaterEqual(len(theirs), len(ours))
         self.assertEqual(len(ours), 4)
-        self.write("latin", "CT_small.dcm", uid="1.2.3.1", study="1.2.3", name="Bär".encode(), characters="ISO_IR 192")
+        self.write("latin", "CT_small.dcm", uid="1.2.3.1", study="1.2.3", name="Bär", characters="ISO_IR 192")
         theirs, ours = self.both("-sp")
         self.assertIn("Baer_<time>/CT.1.2.3.1", ours)
         self.assertNotIn("Baer_<time>/CT.1.2.3.1", theirs)

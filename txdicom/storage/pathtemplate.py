@@ -97,6 +97,7 @@ class PathTemplate:
     """
 
     def __init__(self, text: str) -> None:
+        self._text = text
         parts = text.split("/")
         if len(parts) > _MAXIMUM_PARTS:
             raise TemplateError(f"has more than {_MAXIMUM_PARTS} parts")
@@ -106,6 +107,14 @@ class PathTemplate:
         self.isUnique = any(_tellsInstances(pieces) for pieces in self._parts)
         for part, pieces in zip(parts, self._parts, strict=True):
             _check(part, pieces)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the texts."""
+        return isinstance(other, PathTemplate) and self._text == other._text
+
+    def __hash__(self) -> int:
+        """Agree with the comparison."""
+        return hash(self._text)
 
     def __call__(self, instance: ReceivedInstance) -> str:
         """Return the relative path of an instance."""

@@ -95,7 +95,6 @@ was set back, gets `.1` appended; no file takes the place of another, whatever :
             name="filename-extension",
             short=("-fe",),
             takes=(Parsed("extension", _extension),),
-            default="",
             help="Append this to the name of each file, as it is.",
             manual="Append this to the name of each file, as it is: `.dcm` has to be given with its dot.",
         ),
