@@ -29,8 +29,8 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
-from txdicom.services import storage
-from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
+from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
+from txdicom.services.storage import _MAXIMUM_HEAD
 from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary, dump, narration
@@ -40,6 +40,7 @@ from txdicom.storescp.options import Options
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS
 from txdicom.storescp.service import _PATIENCE
+from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 
@@ -107,6 +108,12 @@ class ReferenceTests(SynchronousTestCase):
 class ConformanceTests(SynchronousTestCase):
     """docs/conformance.rst."""
 
+    def test_everythingHasAName(self) -> None:
+        """No UID stands where its name should."""
+        for name in ("sop-classes", "all-storage-sop-classes", "transfer-syntaxes", "all-transfer-syntaxes"):
+            for row in tables.TABLES[name]()[1]:
+                self.assertEqual(len([cell for cell in row if re.fullmatch(r"[0-9.]{6,}", cell)]), 1, row)
+
     def test_storageStatuses(self) -> None:
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
         self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))
@@ -160,7 +167,7 @@ class LimitsTests(SynchronousTestCase):
             self.values("Of what is proposed and sent\n"),
             [
                 *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
-                *(_MAXIMUM_UID_LENGTH, storage._MAXIMUM_HEAD, _MAXIMUM_NESTING),
+                *(_MAXIMUM_UID_LENGTH, _MAXIMUM_HEAD, _MAXIMUM_NESTING),
             ],
         )
 
@@ -170,7 +177,7 @@ class LimitsTests(SynchronousTestCase):
         self.assertEqual(
             self.values("Of names and conversions\n"),
             [
-                *(storage._MAXIMUM_HEAD, parameters["maximumValueLength"].default),
+                *(_MAXIMUM_HEAD, parameters["maximumValueLength"].default),
                 *(pathtemplate._MAXIMUM_VALUE, pathtemplate._MAXIMUM_PART, pathtemplate._MAXIMUM_PARTS),
                 *(sorting._MAXIMUM_NAME, remembered, outputform._AT_ONCE, conversion._MAXIMUM_NESTING),
             ],

@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.headvectors import CHARACTER_SET, PATIENT_NAME, STUDY_INSTANCE_UID
 from tests.scripted import CT, INSTANCE, MR, storeRQ
 from txdicom.errors import DIMSEError
-from txdicom.services.head import isValidUID
 from txdicom.services.storage import ReceivedInstance
 from txdicom.storage.naming import (
     NameOf,
@@ -29,6 +28,7 @@ from txdicom.storage.naming import (
     withExtension,
 )
 from txdicom.storage.sorting import BY_PATIENT_NAME, BY_STUDY, StudyDirectories, byPatientName, byPrefix, byStudyUID
+from txdicom.uids import isValidUID
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 UNKNOWN_CLASS = "1.2.3.4.5"

@@ -20,10 +20,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.headvectors import CHARACTER_SET, PATIENT_ID, PATIENT_NAME, STUDY_DATE
 from tests.scripted import CT, INSTANCE, storeRQ
-from txdicom.services.head import isValidUID
 from txdicom.services.storage import ReceivedInstance
 from txdicom.storage.pathtemplate import PathTemplate, TemplateError
 from txdicom.storage.text import textOf
+from txdicom.uids import isValidUID
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 SERIES = 0x0020000E
