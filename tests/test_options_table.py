@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "enable-tls": ("/a", ""),
     "endpoint": ("unix:/a", ""),
     "fault": ("all:abort", "all"),
+    "filename-extension": (".dcm", "a/b"),
     "grace-period": ("5", "x"),
     "max-associations": ("5", "-1"),
     "max-associations-per-peer": ("5", "-1"),
@@ -44,10 +45,13 @@ VALUES: dict[str, tuple[str, str]] = {
     "min-free-space": ("5K", "5Q"),
     "output-directory": ("/", ""),
     "passwd-file": ("/a", ""),
+    "path": ("{PatientID}", "{PatientID"),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "sort-conc-studies": ("P", "a/b"),
+    "sort-on-study-uid": ("P", ""),
     "use-passwd": ("word", ""),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
