@@ -10,7 +10,7 @@ with the statuses of PS3.4 Table B.2-1.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,9 @@ class StorageService:
     :param provider: takes the instances.
     :param sopClasses: the SOP class UIDs accepted.
     :param transferSyntaxes: the transfer syntax UIDs accepted for each of them, the preferred one first.
+    :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
+        `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
+        are missing there. Only with such tags is more of a data set read than its UIDs.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -77,8 +80,10 @@ class StorageService:
         provider: IStorageSCP,
         sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str] = UNCOMPRESSED_TRANSFER_SYNTAXES,
+        wanted: Collection[int] = (),
     ) -> None:
         self._provider = provider
+        self._wanted = frozenset(wanted)
         self.presentationContexts: Mapping[str, tuple[str, ...]] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
 
     def requestReceived(
@@ -89,7 +94,7 @@ class StorageService:
             raise DIMSEError(
                 Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
             )
-        return _IdentifiedWriter(self._provider, association, context, request)
+        return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
 
 
 @implementer(IAnsweredWriter)
@@ -99,13 +104,18 @@ class _IdentifiedWriter:
     """
 
     def __init__(
-        self, provider: IStorageSCP, association: Association, context: PresentationContext, request: CStoreRQ
+        self,
+        provider: IStorageSCP,
+        association: Association,
+        context: PresentationContext,
+        request: CStoreRQ,
+        wanted: Collection[int],
     ) -> None:
         self._provider = provider
         self._association = association
         self._transferSyntax = context.transferSyntax
         self._request = request
-        self._head = HeadReader(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD)
+        self._head = HeadReader(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD, welcome=wanted)
         # Copied, because a view of each byte that a peer sends by itself would take two hundred.
         self._held = bytearray()
         self._writer: IDataSetWriter | None = None
@@ -119,16 +129,15 @@ class _IdentifiedWriter:
                 return None
         except HeadError as error:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
-        opening: Any = self._provider.store(self._association, self._identify())
-        if isinstance(opening, Deferred | CoroutineType):
-            return self._openLater(opening, fragment)
-        return self._open(opening, fragment)
+        return self._begin(fragment)
 
     def commit(self) -> Soon[int]:
         """Let the store commit; without a complete head there is nothing to commit."""
-        if self._writer is None:
+        if self._writer is not None:
+            return self._writer.commit()
+        if _SOP_INSTANCE_UID not in self._head.attributes:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "the data set ends before its SOP Instance UID")
-        return self._writer.commit()
+        return self._commitHeld()
 
     def abort(self, reason: Failure) -> None:
         """Let the store abort, or what it is about to open."""
@@ -160,6 +169,13 @@ class _IdentifiedWriter:
             )
         return ReceivedInstance(sopClassUID, sopInstanceUID, self._transferSyntax, request, attributes)
 
+    def _begin(self, fragment: memoryview) -> Soon[None]:
+        """Ask for the store's writer, and give it all that has come."""
+        opening: Any = self._provider.store(self._association, self._identify())
+        if isinstance(opening, Deferred | CoroutineType):
+            return self._openLater(opening, fragment)
+        return self._open(opening, fragment)
+
     def _open(self, writer: IDataSetWriter, fragment: memoryview) -> Soon[None]:
         held, self._held = self._held, bytearray()
         if self._aborted is not None:
@@ -174,6 +190,20 @@ class _IdentifiedWriter:
         writing: Any = self._open(await opening, fragment)
         if writing is not None:
             await writing
+
+    async def _commitHeld(self) -> int:
+        """Store a data set that ends before the last of the elements that were wanted, and so is held as a whole."""
+        outcome: Any
+        try:
+            outcome = self._begin(memoryview(b""))
+            if outcome is not None:
+                await outcome
+        except Exception:
+            if self._writer is not None:
+                self._writer.abort(Failure())
+            raise
+        outcome = self._writer.commit()  # type: ignore[union-attr]
+        return int(await outcome if isinstance(outcome, Deferred | CoroutineType) else outcome)
 
 
 def store(
