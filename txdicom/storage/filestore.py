@@ -30,6 +30,7 @@ from txdicom.storage.filesystem import freeSpace
 from txdicom.storage.filewriter import Duplicates, FileWriter, refusal
 from txdicom.storage.naming import nameOfInstance
 from txdicom.storage.outputdirectory import OutputDirectory
+from txdicom.storage.withdrawal import WithdrawableWriter
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -53,6 +54,7 @@ class FileStore:
     :param duplicates: what to do with an instance that is there already.
     :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
     :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
+    :param withdrawable: have files that can be taken away again when they have their names (`IWithdrawableWriter`).
     :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
     """
 
@@ -63,6 +65,7 @@ class FileStore:
         duplicates: Duplicates = Duplicates.OVERWRITE,
         minimumFreeSpace: int = 0,
         fsync: bool = False,
+        withdrawable: bool = False,
         disk: Disk | None = None,
     ) -> None:
         self._path = os.path.abspath(directory)
@@ -70,6 +73,8 @@ class FileStore:
         self._duplicates = duplicates
         self._minimumFreeSpace = minimumFreeSpace
         self._fsync = fsync
+        self._writerClass = WithdrawableWriter if withdrawable else FileWriter
+        self._needsHardLinks = withdrawable or duplicates is not Duplicates.OVERWRITE
         self._disk = disk or Disk()
         self._serial = count()
         self._directory: OutputDirectory | None = None
@@ -80,7 +85,8 @@ class FileStore:
         """
         Open the directory, unless it is open.
 
-        :raises OSError: it cannot be opened or written to, or `duplicates` needs hard links and there are none.
+        :raises OSError: it cannot be opened or written to, or `duplicates` or `withdrawable` need hard links and there
+            are none.
         """
         self._held().release()
 
@@ -131,7 +137,7 @@ class FileStore:
         try:
             if self._minimumFreeSpace and freeSpace(directory.descriptor) < self._minimumFreeSpace:
                 raise OSError(errno.ENOSPC, f"less than {self._minimumFreeSpace} bytes are free")
-            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync)
+            return self._writerClass(self._disk, directory, temporary, name, head, self._duplicates, self._fsync)
         except Exception:
             directory.release()
             raise
@@ -140,7 +146,7 @@ class FileStore:
         """Return the directory, opened if it is not, and held for the caller."""
         with self._lock:
             if self._directory is None:
-                self._directory = OutputDirectory(self._path, self._duplicates is not Duplicates.OVERWRITE)
+                self._directory = OutputDirectory(self._path, self._needsHardLinks)
                 if self._directory.isRemote:
                     self._disk.distrust()
             self._directory.hold()

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IDataSetWriter, Soon
+from txdicom.interfaces import IFileWriter, Soon
 from txdicom.storage.disk import Disk
 from txdicom.storage.outputdirectory import CREATE, OutputDirectory
 
@@ -55,7 +55,7 @@ def refusal(name: str, done: str, error: OSError) -> DIMSEError:
     return DIMSEError(Status.OUT_OF_RESOURCES, f"file cannot be {done}: {error.strerror}")
 
 
-@implementer(IDataSetWriter)
+@implementer(IFileWriter)
 class FileWriter:
     """
     Writes one file.
@@ -111,6 +111,11 @@ class FileWriter:
         self._aborted = False
         self._doing = "completed"
         self._file = os.open(temporary, CREATE, 0o666, dir_fd=directory.run)
+
+    @property
+    def path(self) -> str:
+        """Where the file will be, and after `commit` where it is."""
+        return os.path.join(self._directory.path, self._name)
 
     def write(self, fragment: memoryview) -> Soon[None]:
         """
@@ -273,7 +278,8 @@ class FileWriter:
                 taken = middle
             else:
                 free = middle
-        next(number for number in count(free) if self._link(f"{self._name}.{number}"))
+        names = (f"{self._name}.{number}" for number in count(free))
+        self._name = next(name for name in names if self._link(name))
 
     def _isTaken(self, number: int) -> bool:
         try:
