@@ -117,7 +117,7 @@ class FileWriter:
         """Where the file will be, and after `commit` where it is."""
         return os.path.join(self._directory.path, self._name)
 
-    def write(self, fragment: memoryview) -> Soon[None]:
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
         """
         Append to the file.
 
@@ -125,11 +125,11 @@ class FileWriter:
         """
         if self._failure is not None:
             raise self._failure
-        self._pieces.append(fragment)
+        self._pieces += fragments
         if not self._writing:
             self._write()
             return None
-        self._gathered += len(fragment)
+        self._gathered += sum(map(len, fragments))
         if self._gathered < _MOST_BYTES and len(self._pieces) < _MOST_PIECES:
             return None
         return self._written()

@@ -104,16 +104,16 @@ class _HookedWriter:
         )
         self._announcer.studies.began(self._event.studyInstanceUID)
 
-    def write(self, fragment: memoryview) -> Soon[None]:
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
         """Count the bytes."""
-        self._size += len(fragment)
-        return self._writer.write(fragment)
+        self._size += sum(map(len, fragments))
+        return self._writer.write(fragments)
 
     async def commit(self) -> int:
         """Have the instance stored and, if that is wanted, agreed on."""
         try:
             status = await (self._commitAsking() if self._store.asking else self._commit())
-        except BaseException:
+        except Exception:
             self._gone()
             raise
         self._store.whenEnded(self._association, self._gone)
@@ -155,7 +155,7 @@ class _HookedWriter:
             status = await self._commit()
             try:
                 await self._announcer.judge(self._event)
-            except BaseException:
+            except Exception:
                 await settled(writer.withdraw())
                 raise
             await settled(writer.keep())
