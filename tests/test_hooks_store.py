@@ -88,7 +88,6 @@ class TellingTests(HookedStoreTestCase):
 
     def test_afterTheAnswer(self) -> None:
         """It is told when the answer is on its way, not before, and not by those who wait for the plugin."""
-        self.serveHooked(ScriptedStore(AnsweredWriter()), lambda: self.fail("told"), Deferred)
         committing: Deferred[int] = Deferred()
         writer = AnsweredWriter(commit=committing)
         self.serveHooked(ScriptedStore(writer), Deferred)
@@ -114,7 +113,7 @@ class TellingTests(HookedStoreTestCase):
         peer = self.associate()
         for status in (0xA700, 0xA700, 0xA700, 0xA701):
             self.assertEqual(self.statusesOf(self.ask(peer, self.storeMessage())), [(1, status)])
-        peer.link.disconnect()
+        peer.link.lose()
         self.assertEqual(self.plugin.events, [])
         self.assertOver()
 
@@ -124,7 +123,7 @@ class TellingTests(HookedStoreTestCase):
         peer = self.associate()
         peer.send(message(CT_CONTEXT, storeRQ()), pData(CT_CONTEXT, 0, ofStudy()))
         self.assertIn(STUDY, self.announcer.studies._open)
-        peer.link.disconnect()
+        peer.link.lose()
         self.assertEqual((writer.calls, self.plugin.events), (["write", "abort"], []))
         self.assertOver()
 
@@ -134,7 +133,7 @@ class TellingTests(HookedStoreTestCase):
         self.serveHooked(ScriptedStore(ScriptedWriter(commit=committing)))
         peer = self.associate()
         peer.send(self.storeMessage())
-        peer.link.disconnect()
+        peer.link.lose()
         committing.callback(0)
         self.assertEqual(self.plugin.events, [])
         self.assertOver()
@@ -167,9 +166,9 @@ class TellingTests(HookedStoreTestCase):
         for uid in (INSTANCE, OTHER):
             self.ask(peer, self.storeMessage(uid=uid))
         other.send(self.storeMessage())
-        other.link.disconnect()
+        other.link.lose()
         self.assertEqual(self.announcer.turns._heldUp, set())
-        peer.link.disconnect()
+        peer.link.lose()
         result.callback(None)
         self.assertEqual(len(store.instances), 2)
         self.clock.advance(10)
@@ -210,7 +209,7 @@ class AskingTests(HookedStoreTestCase):
         peer = self.associate()
         (response,) = self.ask(peer, self.storeMessage())
         self.assertEqual((response.status, response.errorComment), (0xA702, "not this one"))
-        peer.link.disconnect()
+        peer.link.lose()
         self.assertOver()
 
     def test_broken(self) -> None:
@@ -232,7 +231,7 @@ class AskingTests(HookedStoreTestCase):
         self.serveHooked(ScriptedStore(ScriptedWriter()), lambda: result, asking=True)
         peer = self.associate()
         peer.send(self.storeMessage())
-        peer.link.disconnect()
+        peer.link.lose()
         result.callback(None)
         self.assertOver()
 
@@ -312,6 +311,7 @@ class FilesTests(HookedStoreTestCase, FileStoreTestCase):
         self.assertEqual(FileStoreTestCase.ask(self, second, self.storeMessage(ofStudy() + b"new" * 4)), [])
         self.assertEqual(len(self.plugin.events), 1)
         results[0].errback(DIMSEError(0xA700, "no"))
+        self.settle()
         self.assertEqual(len(self.plugin.events), 2)
         results[1].callback(None)
         self.assertEqual(self.statusesOf(FileStoreTestCase.ask(self, first)), [(1, 0xA700)])
