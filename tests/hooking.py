@@ -18,10 +18,9 @@ from tests.headvectors import EXPLICIT_LITTLE, element
 from tests.scripted import CT, INSTANCE, dataSet, padded, performed, storeRQ
 from txdicom.interfaces import IReceiverPlugin
 from txdicom.services.storage import ReceivedInstance
-from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
+from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored, StudyEnded
 
 STUDY, OTHER_STUDY, SERIES = "1.2.3", "1.2.4", "1.2.3.1"
-STUDY_INSTANCE_UID, SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
 
 
 def stored(

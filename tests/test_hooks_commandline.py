@@ -32,13 +32,13 @@ class CommandLineTests(SynchronousTestCase):
 
     def arguments(self, text: str, **values: str) -> list[str]:
         """Return the arguments, but for the program."""
-        program, *arguments = CommandLine(text, "pfacr").arguments(VALUES | values)
+        program, *arguments = CommandLine.parse(text, "pfacr").arguments(VALUES | values)
         self.assertEqual(os.fsdecode(program), self.echo)
         return [os.fsdecode(argument) for argument in arguments]
 
     def refused(self, text: str, placeholders: str = "pfacr") -> str:
         """Return why a text is refused."""
-        return str(self.assertRaises(ValueError, CommandLine, text, placeholders))
+        return str(self.assertRaises(ValueError, CommandLine.parse, text, placeholders))
 
     def test_quotes(self) -> None:
         self.assertEqual(self.arguments("""echo a 'b c' "d 'e'" f\\ g ''"""), ["a", "b c", "d 'e'", "f g", ""])
@@ -66,13 +66,13 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_undecodable(self) -> None:
         """A file name that is not text arrives as the bytes that it is."""
-        (_, argument) = CommandLine("echo #f", "f").arguments({"f": os.fsdecode(b"\xff")})
+        (_, argument) = CommandLine.parse("echo #f", "f").arguments({"f": os.fsdecode(b"\xff")})
         self.assertEqual(argument, b"\xff")
 
     def test_session(self) -> None:
         """A command leads a process group, where the system has a program to make it."""
         self.patch(commandline, "_SETSID", "true")
-        setsid, program, argument = CommandLine("echo a", "").arguments({})
+        setsid, program, argument = CommandLine.parse("echo a", "").arguments({})
         self.assertEqual(
             [setsid, program, argument], [os.fsencode(shutil.which("true") or ""), os.fsencode(self.echo or ""), b"a"]
         )
@@ -81,7 +81,7 @@ class CommandLineTests(SynchronousTestCase):
         """A program is found when storescp is started, and stays the same wherever a daemon goes."""
         os.symlink(sys.executable, "here")
         self.addCleanup(os.remove, "here")
-        self.assertEqual(CommandLine("./here", "").arguments({}), [os.fsencode(os.path.abspath("here"))])
+        self.assertEqual(CommandLine.parse("./here", "").arguments({}), [os.fsencode(os.path.abspath("here"))])
 
     def test_notSplit(self) -> None:
         self.assertIn("cannot be split", self.refused("echo 'a"))
@@ -118,4 +118,4 @@ class CommandLineTests(SynchronousTestCase):
         for text in ("sh -c 'echo #a'", "/bin/sh -ec 'echo #p'", "bash -x -c 'echo #r'"):
             self.assertIn("placeholder in a program for a shell", self.refused(text))
         for text in ("sh -c 'echo \"$1\"' sh #a", "sh script #a", "sh -c", "sh -x #a"):
-            CommandLine(text, "a")
+            CommandLine.parse(text, "a")

@@ -152,7 +152,10 @@ class CommandPluginTests(ProcessTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(commandline, "_SETSID", "no such program")
-        onReception, onEndOfStudy = CommandLine("echo #p/#f #a #c #r", "pfacr"), CommandLine("echo end #p #a", "pacr")
+        onReception, onEndOfStudy = (
+            CommandLine.parse("echo #p/#f #a #c #r", "pfacr"),
+            CommandLine.parse("echo end #p #a", "pacr"),
+        )
         self.plugin = CommandPlugin(self.clock, onReception, onEndOfStudy)
 
     def test_reception(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from tests.hooking import SERIES_INSTANCE_UID, STUDY, STUDY_INSTANCE_UID, RecordingPlugin, ended, ofStudy, waiting
+from tests.hooking import STUDY, RecordingPlugin, ended, ofStudy, waiting
 from tests.scripted import (
     CT,
     CT_CONTEXT,
@@ -35,11 +35,10 @@ from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.storage.filestore import Duplicates
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.events import InstanceStored
-from txdicom.storescp.hooks.store import HookedStore
+from txdicom.storescp.hooks.store import WANTED, HookedStore
 from txdicom.testing import RawPeer, associateRQ, requestor
 from txdicom.upperlayer.pdu import AAbort, AReleaseRP, AReleaseRQ
 
-WANTED = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
 OTHER = f"{INSTANCE}.2"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -23,12 +24,18 @@ from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.command import CommandPlugin
+from txdicom.storescp.hooks.plugins import loadPlugin
+from txdicom.storescp.hooks.renaming import renameFiles
+from txdicom.storescp.hooks.store import WANTED, HookedStore
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
 
 __all__ = [
     "makeAdmission",
+    "makeAnnouncer",
     "makeConfiguration",
     "makeEndpoints",
     "makeFileStore",
@@ -51,7 +58,8 @@ def makeEndpoints(options: Options) -> list[str]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
-    return [VerificationService(), StorageService(store)]
+    wanted = WANTED if _hasHooks(options) else ()
+    return [VerificationService(), StorageService(store, wanted=wanted)]
 
 
 def makeObserver(options: Options) -> AssociationLog | None:
@@ -65,6 +73,8 @@ def makeConfiguration(options: Options) -> Configuration:
     """Gather the bounds and times."""
     # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
     longest = max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"])
+    if options["exec-sync"]:
+        longest += options["exec-timeout"]
     return Configuration(
         maximumPDULength=options["max-pdu"],
         maximumDataSetLength=options["max-object-size"],
@@ -103,6 +113,7 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
         duplicates=Duplicates(options["duplicates"]),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
+        withdrawable=options["exec-sync"] and _hasHooks(options),
         disk=Disk(reactor),
     )
 
@@ -113,9 +124,41 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def makeStore(options: Options, files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
+def _hasHooks(options: Options) -> bool:
+    """Whether anybody wants to hear of instances and studies."""
+    names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
+    return any(options[name] for name in names)
+
+
+def makeAnnouncer(options: Options, reactor: Any) -> Announcer | None:
+    """
+    Build what tells commands and plugins of instances and studies, if there are any.
+
+    :raises ValueError: a plugin cannot be used; the message is a sentence about it.
+    """
+    if not _hasHooks(options):
+        return None
+    plugins = [loadPlugin(name) for name in options["plugins"]]
+    onReception, onEndOfStudy = options["exec-on-reception"], options["exec-on-eostudy"]
+    if onReception is not None or onEndOfStudy is not None:
+        plugins.append(CommandPlugin(reactor, onReception, onEndOfStudy))
+    return Announcer(
+        plugins,
+        IReactorTime(reactor),
+        timeLimit=options["exec-timeout"],
+        atOnce=options["exec-at-once"],
+        studyTimeout=options["eostudy-timeout"],
+        rename=partial(renameFiles, Disk(reactor)) if options["rename-on-eostudy"] else None,
+    )
+
+
+def makeStore(
+    options: Options, files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
+    if announcer is not None:
+        store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
         store = FaultyStore(store, clock, options["faults"])
     if options["verbose"]:

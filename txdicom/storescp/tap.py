@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
     makeAdmission,
+    makeAnnouncer,
     makeConfiguration,
     makeEndpoints,
     makeFileStore,
@@ -39,16 +40,17 @@ def makeService(options: Options) -> IService:
 
     try:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
+        announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-    except (DictionaryError, OSError) as error:
+    except (DictionaryError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
     factory = AcceptorFactory(
-        makeProviders(options, makeStore(options, files, clock)),
+        makeProviders(options, makeStore(options, files, clock, announcer)),
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),
         observer=makeObserver(options),
     )
-    return ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"])
+    return ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"], announcer)

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 __all__ = ["CommandLine"]
 
@@ -20,19 +21,27 @@ _SHELLS = frozenset({"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", 
 _SETSID = "setsid"
 
 
+@dataclass(frozen=True, slots=True)
 class CommandLine:
     """
     A program and its arguments, some of which have placeholders.
 
-    No shell is involved: the text is split here and once, by a shell's rules of quoting, and whatever the values of the
+    No shell is involved: the text is split once, by a shell's rules of quoting, and whatever the values of the
     placeholders are, an argument stays one argument.
 
-    :param text: as it was written.
-    :param placeholders: the letters that may be used, of `pfacr`.
-    :raises ValueError: it cannot be used; the message is a sentence about it.
+    :ivar template: the program's path, and its arguments as they were written.
     """
 
-    def __init__(self, text: str, placeholders: str) -> None:
+    template: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str, placeholders: str) -> CommandLine:
+        """
+        Read what was given as an option.
+
+        :param placeholders: the letters that may be used, of `pfacr`.
+        :raises ValueError: it cannot be used; the message says why.
+        """
         arguments = _split(text)
         program = shutil.which(arguments[0])
         if program is None:
@@ -42,7 +51,11 @@ class CommandLine:
                 raise ValueError(f"#{letter} has no value here")
         if os.path.basename(program) in _SHELLS:
             _checkShell(arguments)
-        self._arguments = [*_groupLeader(), os.path.abspath(program), *arguments[1:]]
+        return cls((*_groupLeader(), os.path.abspath(program), *arguments[1:]))
+
+    def mentions(self, letters: str) -> bool:
+        """Whether any of these placeholders is used."""
+        return any(letter in letters for part in self.template for letter in _PLACEHOLDER.findall(part))
 
     def arguments(self, values: Mapping[str, str]) -> list[bytes]:
         """
@@ -52,8 +65,8 @@ class CommandLine:
         :return: the program's path and its arguments.
         """
         return [
-            os.fsencode(_PLACEHOLDER.sub(lambda found: values[found[1]], argument).replace("\0", "?"))
-            for argument in self._arguments
+            os.fsencode(_PLACEHOLDER.sub(lambda found: values[found[1]], part).replace("\0", "?"))
+            for part in self.template
         ]
 
 

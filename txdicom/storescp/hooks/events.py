@@ -9,10 +9,10 @@ from typing import Any
 from txdicom.services.head import isValidUID, uidValue
 from txdicom.services.storage import ReceivedInstance
 
-__all__ = ["Event", "InstanceStored", "StudyEnded"]
+__all__ = ["SERIES_INSTANCE_UID", "STUDY_INSTANCE_UID", "Event", "InstanceStored", "StudyEnded"]
 
-_STUDY_INSTANCE_UID = 0x0020000D
-_SERIES_INSTANCE_UID = 0x0020000E
+STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class InstanceStored:
     @property
     def studyInstanceUID(self) -> str:
         """Study Instance UID (0020,000D); empty if the instance has none that is valid."""
-        return self._uid(_STUDY_INSTANCE_UID)
+        return self._uid(STUDY_INSTANCE_UID)
 
     @property
     def seriesInstanceUID(self) -> str:
         """Series Instance UID (0020,000E); empty if the instance has none that is valid."""
-        return self._uid(_SERIES_INSTANCE_UID)
+        return self._uid(SERIES_INSTANCE_UID)
 
     def describe(self) -> dict[str, Any]:
         """Describe the event as JSON has it."""

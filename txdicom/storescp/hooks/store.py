@@ -14,13 +14,16 @@ from txdicom.dimse.status import StatusCategory, category
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IFileWriter, IStorageSCP, IWithdrawableWriter, Soon
 from txdicom.services.storage import ReceivedInstance
 from txdicom.storescp.hooks.announcer import Announcer
-from txdicom.storescp.hooks.events import InstanceStored
+from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored
 from txdicom.storescp.settled import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["HookedStore"]
+__all__ = ["WANTED", "HookedStore"]
+
+#: The elements of a data set that events tell of.
+WANTED = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
 
 
 @implementer(IStorageSCP)

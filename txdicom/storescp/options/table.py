@@ -6,6 +6,7 @@ from txdicom.storescp.options.groups.admission import ADMISSION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.general import GENERAL
+from txdicom.storescp.options.groups.hooks import HOOKS
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
 from txdicom.storescp.options.groups.output import OUTPUT
@@ -18,6 +19,7 @@ GROUPS: tuple[Group, ...] = (
     LISTENING,
     ADMISSION,
     OUTPUT,
+    HOOKS,
     LIMITS,
     FAULTS,
     ALWAYS,
