@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdicom.storescp.hooks import commandline
 from txdicom.storescp.hooks.commandline import CommandLine
 
 VALUES = {"p": "/in", "f": "CT.1", "a": "CALLING", "c": "CALLED", "r": "10.0.0.1"}
@@ -27,7 +26,6 @@ class CommandLineTests(SynchronousTestCase):
     """From the option's text to arguments."""
 
     def setUp(self) -> None:
-        self.patch(commandline, "_SETSID", "no such program")
         self.echo = shutil.which("echo")
 
     def arguments(self, text: str, **values: str) -> list[str]:
@@ -68,14 +66,6 @@ class CommandLineTests(SynchronousTestCase):
         """A file name that is not text arrives as the bytes that it is."""
         (_, argument) = CommandLine.parse("echo #f", "f").arguments({"f": os.fsdecode(b"\xff")})
         self.assertEqual(argument, b"\xff")
-
-    def test_session(self) -> None:
-        """A command leads a process group, where the system has a program to make it."""
-        self.patch(commandline, "_SETSID", "true")
-        setsid, program, argument = CommandLine.parse("echo a", "").arguments({})
-        self.assertEqual(
-            [setsid, program, argument], [os.fsencode(shutil.which("true") or ""), os.fsencode(self.echo or ""), b"a"]
-        )
 
     def test_relative(self) -> None:
         """A program is found when storescp is started, and stays the same wherever a daemon goes."""

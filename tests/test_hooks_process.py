@@ -19,7 +19,7 @@ from zope.interface.verify import verifyObject
 
 from tests.hooking import FakeProcess, ProcessClock, ended, stored
 from txdicom.errors import DIMSEError
-from txdicom.storescp.hooks import commandline, process
+from txdicom.storescp.hooks import process
 from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.commandline import CommandLine
 from txdicom.storescp.hooks.process import LONGEST_OUTPUT, run
@@ -30,6 +30,7 @@ class ProcessTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = ProcessClock()
+        self.patch(process, "_SETSID", None)
         self.logged: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.logged.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
@@ -133,6 +134,14 @@ class RunTests(ProcessTestCase):
         self.clock.advance(1)
         self.assertEqual(self.process.signals, [])
 
+    def test_session(self) -> None:
+        """It leads a process group, where the system has a program to make it; the log does not have that."""
+        self.patch(process, "_SETSID", "/bin/setsid")
+        self.start(b"a")
+        self.assertEqual(self.process.arguments, ["/bin/setsid", "/bin/true", "a"])
+        self.process.exit()
+        self.assertEqual(self.told(), ["/bin/true a ended with status 0 after 0.0 s"])
+
     def test_cannotRun(self) -> None:
         self.clock.failure = OSError(12, "Cannot allocate memory")
         self.failureResultOf(self.start(), OSError)
@@ -151,7 +160,6 @@ class CommandPluginTests(ProcessTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(commandline, "_SETSID", "no such program")
         onReception, onEndOfStudy = (
             CommandLine.parse("echo #p/#f #a #c #r", "pfacr"),
             CommandLine.parse("echo end #p #a", "pacr"),

@@ -17,8 +17,6 @@ _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 #: What a shell would act on. There is none here, so whoever writes this means something that will not happen.
 _SHELL_SYNTAX = re.compile(r"[;&|<>()`$\n]")
 _SHELLS = frozenset({"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"})
-#: Begins a new session, and a process group with it, by which all processes of a command can be ended.
-_SETSID = "setsid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class CommandLine:
                 raise ValueError(f"#{letter} has no value here")
         if os.path.basename(program) in _SHELLS:
             _checkShell(arguments)
-        return cls((*_groupLeader(), os.path.abspath(program), *arguments[1:]))
+        return cls((os.path.abspath(program), *arguments[1:]))
 
     def mentions(self, letters: str) -> bool:
         """Whether any of these placeholders is used."""
@@ -101,8 +99,3 @@ def _checkShell(arguments: list[str]) -> None:
             "it has a placeholder in a program for a shell, which would run what peers call themselves:"
             " hand it over as an argument, such as in sh -c 'echo \"$1\"' sh '#a'"
         )
-
-
-def _groupLeader() -> list[str]:
-    setsid = shutil.which(_SETSID)
-    return [] if setsid is None else [setsid]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ _LONGEST_COMMAND = 1000
 _LONGEST_LINE = 1000
 #: How many seconds the pipes of a process that has ended may still be open.
 _LINGERING = 1.0
+#: Begins a session, and with it a process group, by which all processes of a command can be ended.
+_SETSID = shutil.which("setsid")
 
 _log = Logger("storescp")
 
@@ -41,11 +44,13 @@ def run(reactor: Any, arguments: Sequence[bytes], standardInput: bytes) -> Defer
     """
     Run a command, and log how it ends and what it printed.
 
-    :param arguments: the path of the program, which leads a process group, and its arguments.
+    :param arguments: the path of the program, and its arguments.
     :return: its exit status, or the negative number of the signal that ended it; errs with `OSError` if it cannot be
         run. Cancelling kills it.
     """
     command = _Command(reactor, arguments, standardInput)
+    if _SETSID is not None:
+        arguments = [os.fsencode(_SETSID), *arguments]
     try:
         reactor.spawnProcess(command, arguments[0], arguments, env=None)
     except (OSError, ValueError) as error:
