@@ -121,7 +121,6 @@ class ListingTests(SynchronousTestCase):
         suite.run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
 
-
     def test_testsOfThePluginPass(self) -> None:
         loadModule(LISTINGS / "summaries.py")
         tests = loadModule(LISTINGS / "test_summaries.py").SummariesTests

@@ -30,7 +30,7 @@ class WithdrawableWriterTests(FileStoreTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.store = self.makeStore(withdrawable=True)
+        self.keeping = self.makeStore(withdrawable=True)
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self.log)
         self.addCleanup(globalLogPublisher.removeObserver, self.log)
@@ -52,7 +52,7 @@ class WithdrawableWriterTests(FileStoreTestCase):
     def written(self, data: bytes) -> WithdrawableWriter:
         """Open a writer and write."""
         instance = ReceivedInstance(CT, INSTANCE, EXPLICIT_LITTLE, storeRQ(), {})
-        writer: WithdrawableWriter = self.done(self.store.store(requestor(self.clock), instance))
+        writer: WithdrawableWriter = self.done(self.keeping.store(requestor(self.clock), instance))
         self.done(writer.write([memoryview(data)]))
         return writer
 
@@ -106,7 +106,7 @@ class WithdrawableWriterTests(FileStoreTestCase):
     def test_keptDuplicate(self) -> None:
         """What was there before, and stayed, is not what is withdrawn."""
         for duplicates in (Duplicates.KEEP, Duplicates.RENAME):
-            self.store = self.makeStore(withdrawable=True, duplicates=duplicates)
+            self.keeping = self.makeStore(withdrawable=True, duplicates=duplicates)
             self.done(self.committed(b"one").keep())
             writer = self.committed(b"two")
             self.done(writer.withdraw())
@@ -116,7 +116,7 @@ class WithdrawableWriterTests(FileStoreTestCase):
             (self.directory / NAME).unlink()
 
     def test_rejectedDuplicate(self) -> None:
-        self.store = self.makeStore(withdrawable=True, duplicates=Duplicates.REJECT)
+        self.keeping = self.makeStore(withdrawable=True, duplicates=Duplicates.REJECT)
         self.done(self.committed(b"one").keep())
         failure = self.done(self.written(b"two").commit()) if self.inThreads else None
         if failure is None:
