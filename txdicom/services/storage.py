@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -24,6 +23,7 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.soon import isLater, settled
 from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class _IdentifiedWriter:
             fragments = [memoryview(bytes(self._held)), *fragments]
             self._held.clear()
         opening: Any = self._provider.store(self._association, self._identify())
-        if isinstance(opening, Deferred | CoroutineType):
+        if isLater(opening):
             return self._openLater(opening, fragments)
         return self._open(opening, fragments)
 
@@ -202,17 +202,13 @@ class _IdentifiedWriter:
 
     async def _commitHeld(self) -> int:
         """Store a data set that ends before the last of the elements that were wanted, and so is held as a whole."""
-        outcome: Any
         try:
-            outcome = self._begin([])
-            if outcome is not None:
-                await outcome
+            await settled(self._begin([]))
         except Exception:
             if self._writer is not None:
                 self._writer.abort(Failure())
             raise
-        outcome = self._writer.commit()  # type: ignore[union-attr]
-        return int(await outcome if isinstance(outcome, Deferred | CoroutineType) else outcome)
+        return await settled(self._writer.commit())  # type: ignore[union-attr]
 
 
 def store(

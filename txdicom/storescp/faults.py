@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -38,7 +38,7 @@ from txdicom.dimse.status import Status, StatusCategory, category
 from txdicom.errors import AbortSource, AssociationAborted, AssociationLost, DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
-from txdicom.storescp.settled import settled
+from txdicom.soon import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -57,8 +57,6 @@ __all__ = [
     "longestDelay",
     "parseFault",
 ]
-
-_T = TypeVar("_T")
 
 _LONGEST_DELAY = 86400.0
 _ON_PURPOSE = "a fault that was asked for"

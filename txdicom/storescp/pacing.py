@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,7 +14,7 @@ from zope.interface import implementer
 from txdicom.errors import AssociationLost
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance
-from txdicom.storescp.settled import settled
+from txdicom.soon import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -85,7 +85,7 @@ class _PacedWriter:
         except CancelledError:
             self._writer.abort(Failure(AssociationLost("the association ended before the end of a sleep")))
             raise
-        return cast("int", await settled(self._writer.commit()))
+        return await settled(self._writer.commit())
 
     def abort(self, reason: Failure) -> None:
         """Abort without delay."""

@@ -20,10 +20,10 @@ from twisted.python.failure import Failure
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IReceiverPlugin
+from txdicom.soon import settled
 from txdicom.storescp.hooks.events import Event, InstanceStored, StudyEnded
 from txdicom.storescp.hooks.studies import Kept, Studies
 from txdicom.storescp.hooks.turns import Turns
-from txdicom.storescp.settled import settled
 
 __all__ = ["MOST_WAITING", "Announcer", "Renaming"]
 

@@ -12,10 +12,10 @@ from itertools import count
 
 from twisted.logger import Logger
 
+from txdicom.soon import settled
 from txdicom.storage.disk import Disk
 from txdicom.storescp.hooks.events import StudyEnded
 from txdicom.storescp.hooks.studies import Kept
-from txdicom.storescp.settled import settled
 from txdicom.uids import FILE_PREFIXES
 
 __all__ = ["renameFiles", "renameWithoutReplacing"]

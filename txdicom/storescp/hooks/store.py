@@ -13,9 +13,9 @@ from zope.interface import implementer
 from txdicom.dimse.status import StatusCategory, category
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IFileWriter, IStorageSCP, IWithdrawableWriter, Soon
 from txdicom.services.storage import ReceivedInstance
+from txdicom.soon import settled
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored
-from txdicom.storescp.settled import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
