@@ -32,6 +32,7 @@ from txdicom.storescp.hooks.store import WANTED, HookedStore
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
 
 __all__ = [
     "makeAdmission",
@@ -59,7 +60,17 @@ def makeEndpoints(options: Options) -> list[str]:
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
     wanted = WANTED if _hasHooks(options) else ()
-    return [VerificationService(), StorageService(store, wanted=wanted)]
+    transferSyntaxes = options["transfer-syntaxes"]
+    return [
+        VerificationService(transferSyntaxes=transferSyntaxes),
+        StorageService(store, _sopClasses(options), transferSyntaxes, wanted),
+    ]
+
+
+def _sopClasses(options: Options) -> tuple[str, ...]:
+    if options["promiscuous"]:
+        return (OTHER_STORAGE_SOP_CLASSES,)
+    return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
 def makeObserver(options: Options) -> AssociationLog | None:

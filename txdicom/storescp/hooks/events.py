@@ -6,8 +6,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from txdicom.services.head import isValidUID, uidValue
+from txdicom.services.head import uidValue
 from txdicom.services.storage import ReceivedInstance
+from txdicom.uids import isValidUID
 
 __all__ = ["SERIES_INSTANCE_UID", "STUDY_INSTANCE_UID", "Event", "InstanceStored", "StudyEnded"]
 
