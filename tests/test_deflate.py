@@ -188,33 +188,3 @@ class HarmTests(SynchronousTestCase):
         data = element(EXPLICIT_LITTLE, SOP_CLASS_UID, b"UI", bytes(65))
         outcome = inflateHead([deflate(data)], IDENTITY, maximumValueLength=64)
         self.assertEqual(outcome.error, "(0008,0016) is longer than 64 bytes")
-
-
-class WelcomeTests(SynchronousTestCase):
-    """Elements behind the wanted ones, the lack of which is no error."""
-
-    def found(self, *fragments: bytes) -> dict[int, bytes]:
-        """Read until the reader is done, or nothing is left."""
-        reader = readerOf(DEFLATED, IDENTITY, maximumHeadLength=LIMIT, welcome=(STUDY_DATE,))
-        for fragment in fragments:
-            if reader.feed(fragment):
-                self.assertTrue(reader.done)
-                break
-        return dict(reader.attributes)
-
-    def test_found(self) -> None:
-        date = element(EXPLICIT_LITTLE, STUDY_DATE, b"DA", b"20260101")
-        stream = deflate(HEAD + date)
-        self.assertEqual(self.found(stream), FOUND | {STUDY_DATE: b"20260101"})
-        self.assertEqual(self.found(*cut(stream, [1] * len(stream))), FOUND | {STUDY_DATE: b"20260101"})
-
-    def test_missing(self) -> None:
-        """The data set may end without it, or be damaged where it should be."""
-        self.assertEqual(self.found(deflate(HEAD)), FOUND)
-        unfinished = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        stream = unfinished.compress(HEAD) + unfinished.flush(zlib.Z_FULL_FLUSH)
-        self.assertEqual(self.found(stream, b"\xff" * 100), FOUND)
-
-    def test_wantedIsMissing(self) -> None:
-        """That is an error still."""
-        self.assertRaises(HeadError, self.found, deflate(element(EXPLICIT_LITTLE, SOP_CLASS_UID, b"UI", b"1.2\0")))

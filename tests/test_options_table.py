@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "exec-on-reception": ("true #f", "'"),
     "exec-timeout": ("5", "0"),
     "fault": ("all:abort", "all"),
+    "filename-extension": (".dcm", "a/b"),
     "grace-period": ("5", "x"),
     "max-associations": ("5", "-1"),
     "max-associations-per-peer": ("5", "-1"),
@@ -42,11 +43,14 @@ VALUES: dict[str, tuple[str, str]] = {
     "max-pdu": ("8192", "5"),
     "min-free-space": ("5K", "5Q"),
     "output-directory": ("/", ""),
+    "path": ("{PatientID}", "{PatientID"),
     "plugin": ("tests.hooking.RecordingPlugin", ""),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "sort-conc-studies": ("P", "a/b"),
+    "sort-on-study-uid": ("P", ""),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}

@@ -7,6 +7,8 @@ Tests of `txdicom.services.storage`: elements of the head that a store would lik
 
 from __future__ import annotations
 
+import zlib
+from random import Random
 from typing import Any
 
 from hypothesis import given
@@ -44,10 +46,12 @@ from tests.scripted import (
 )
 from tests.test_storage_service import StorageTestCase
 from txdicom.errors import DIMSEError
+from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, HeadReader
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RawPeer, RecordingStore, associateRQ
+from txdicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 
 IDENTITY = (SOP_CLASS_UID, SOP_INSTANCE_UID)
 STUDY = b"1.2.3.4\0"
@@ -175,6 +179,37 @@ class HeldToTheEndTests(WantedTestCase):
         self.assertEqual(self.statusesOf(self.ask(peer, message(CT_CONTEXT, storeRQ(), dataSet()))), [(1, 0xA700)])
         self.assertEqual(writer.calls, ["write", "abort"])
         self.assertLives(peer)
+
+
+class DeflatedTests(StorageTestCase):
+    """Data sets that are deflated as a whole."""
+
+    def found(self, data: bytes, bound: int = 1 << 16) -> tuple[set[int], bool, str]:
+        """Read a deflated data set: what is found, whether the reader is done, and what is wrong."""
+        reader = readerOf(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, IDENTITY, 64, bound, welcome=(STUDY_INSTANCE_UID,))
+        error = ""
+        try:
+            for position in range(0, len(data), 7):
+                reader.feed(data[position : position + 7])
+        except HeadError as failure:
+            error = str(failure)
+        return set(reader.attributes), reader.done, error
+
+    def test_welcome(self) -> None:
+        def deflated(data: bytes) -> bytes:
+            compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            return compressor.compress(data) + compressor.flush()
+
+        study = element(EXPLICIT_LITTLE, STUDY_INSTANCE_UID, b"UI", STUDY)
+        long = element(EXPLICIT_LITTLE, 0x00101010, b"UN", bytes(range(256)) * 300)
+        self.assertEqual(self.found(deflated(dataSet() + study)), ({*IDENTITY, STUDY_INSTANCE_UID}, True, ""))
+        # The data set, and the stream, end before the study; it comes too late; the rest cannot be inflated.
+        self.assertEqual(self.found(deflated(dataSet())), (set(IDENTITY), True, ""))
+        self.assertEqual(self.found(deflated(dataSet() + long + study)), (set(IDENTITY), True, ""))
+        whole = deflated(dataSet() + bytes(Random(1).randbytes(9000)))
+        self.assertEqual(self.found(whole[:4500] + b"\xff" * 400), (set(IDENTITY), True, ""))
+        # Without the UIDs it is wrong as ever.
+        self.assertEqual(self.found(deflated(study[:4]))[1:], (False, "the deflated data set ends within its head"))
 
 
 class WelcomeTests(StorageTestCase):

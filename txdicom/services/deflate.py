@@ -42,7 +42,7 @@ class InflatingHeadReader:
     :param maximumHeadLength: bounds the deflated and the inflated bytes alike.
     """
 
-    __slots__ = ("_allowance", "_failure", "_inflater", "_isCutShort", "_maximumHeadLength", "_reader", "_wanted")
+    __slots__ = ("_allowance", "_failure", "_inflater", "_maximumHeadLength", "_reader")
 
     def __init__(
         self,
@@ -51,10 +51,7 @@ class InflatingHeadReader:
         maximumHeadLength: int = 1 << 20,
         welcome: Collection[int] = (),
     ) -> None:
-        self._wanted = frozenset(wanted)
         self._reader = HeadReader(EXPLICIT_VR_LITTLE_ENDIAN, wanted, maximumValueLength, maximumHeadLength, welcome)
-        # Whether the reading has ended for what would be an error, had not all wanted elements come.
-        self._isCutShort = False
         # Negative: a raw stream, without a header of zlib's.
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._maximumHeadLength = self._allowance = maximumHeadLength
@@ -68,7 +65,7 @@ class InflatingHeadReader:
     @property
     def done(self) -> bool:
         """Whether nothing more needs to be read."""
-        return self._isCutShort or self._reader.done
+        return self._reader.done
 
     def feed(self, fragment: memoryview | bytes) -> bool:
         """
@@ -86,10 +83,10 @@ class InflatingHeadReader:
             if not finished and len(fragment) > self._allowance:
                 raise HeadError(f"head of the data set is longer than {self._maximumHeadLength} bytes, deflated")
         except HeadError as error:
-            if not self.attributes.keys() >= self._wanted:
+            finished = self._reader.settle()
+            if not finished:
                 self._failure = str(error)
                 raise
-            finished = self._isCutShort = True
         self._allowance -= len(fragment)
         if finished:
             # Its window has 32 KiB, and the instance may be long.

@@ -164,9 +164,17 @@ class HeadReader:
         try:
             self._feed(fragment)
         except HeadError:
-            if not self.attributes.keys() >= self._wanted:
+            if not self.settle():
                 raise
-            self.done = True
+        return self.done
+
+    def settle(self) -> bool:
+        """
+        Be done with what there is, if all wanted elements have been found.
+
+        :return: `done`.
+        """
+        self.done = self.attributes.keys() >= self._wanted
         return self.done
 
     def _feed(self, fragment: _Bytes) -> None:

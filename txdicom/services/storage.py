@@ -24,7 +24,7 @@ from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, uidValue
-from txdicom.soon import isLater, settled
+from txdicom.soon import isLater
 from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, isValidUID
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ class _IdentifiedWriter:
                 return None
         except HeadError as error:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
-        # The fragment that completes the head is not among the held, those before it are.
-        return self._begin(fragments[read - 1 :] if self._held else fragments)
+        if self._held:
+            # The fragment that completes the head is not among them, those before it are.
+            fragments = [memoryview(bytes(self._held)), *fragments[read - 1 :]]
+            self._held.clear()
+        return self._begin(fragments)
 
     def commit(self) -> Soon[int]:
         """Let the store commit; without a complete head there is nothing to commit."""
@@ -179,9 +182,6 @@ class _IdentifiedWriter:
 
     def _begin(self, fragments: list[memoryview]) -> Soon[None]:
         """Ask for the store's writer, and give it all that has come."""
-        if self._held:
-            fragments = [memoryview(bytes(self._held)), *fragments]
-            self._held.clear()
         opening: Any = self._provider.store(self._association, self._identify())
         if isLater(opening):
             return self._openLater(opening, fragments)
@@ -203,13 +203,17 @@ class _IdentifiedWriter:
 
     async def _commitHeld(self) -> int:
         """Store a data set that ends before the last of the elements that were wanted, and so is held as a whole."""
+        outcome: Any
         try:
-            await settled(self._begin([]))
+            outcome = self._begin([memoryview(bytes(self._held))])
+            if outcome is not None:
+                await outcome
         except Exception:
             if self._writer is not None:
                 self._writer.abort(Failure())
             raise
-        return await settled(self._writer.commit())  # type: ignore[union-attr]
+        outcome = self._writer.commit()  # type: ignore[union-attr]
+        return int(await outcome if isLater(outcome) else outcome)
 
 
 def store(

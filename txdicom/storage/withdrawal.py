@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from txdicom.interfaces import IWithdrawableWriter, Soon
 from txdicom.storage.filewriter import Duplicates, FileWriter
+from txdicom.storage.folder import Folder
 
 __all__ = ["WithdrawableWriter"]
 
@@ -46,33 +47,42 @@ class WithdrawableWriter(FileWriter):
             self._keep()
             raise
 
-    def _place(self) -> None:
+    def _place(self, directory: int, name: str) -> None:
         self._identity = _identityOf(self._temporary, self._directory.run)
         if self._duplicates is Duplicates.OVERWRITE:
-            replaced = f"{self._temporary}.replaced"
+            replaced = f"{self._temporary.partition('.')[0]}.part.replaced"
             with suppress(FileNotFoundError):
-                os.link(self._name, replaced, src_dir_fd=self._directory.descriptor, dst_dir_fd=self._directory.run)
+                os.link(name, replaced, src_dir_fd=directory, dst_dir_fd=self._directory.run)
                 self._replaced = replaced
-        super()._place()
+        super()._place(directory, name)
 
     def _keep(self) -> None:
         self._forget()
         self._directory.release()
 
     def _withdraw(self) -> None:
-        directory = self._directory
+        *parts, name = self._name.split("/")
         try:
-            if _identityOf(self._name, directory.descriptor) != self._identity:
-                self._forget()
-            elif self._replaced is None:
-                os.unlink(self._name, dir_fd=directory.descriptor)
-            else:
-                os.rename(self._replaced, self._name, src_dir_fd=directory.run, dst_dir_fd=directory.descriptor)
-        except FileNotFoundError:
-            self._forget()
+            folder = Folder(self._directory.descriptor, parts)
+            try:
+                self._withdrawFrom(folder.descriptor, name)
+            finally:
+                folder.close()
         except OSError as error:
             _log.error("{name} cannot be withdrawn: {error}", name=self._name, error=error)
-        directory.release()
+        self._directory.release()
+
+    def _withdrawFrom(self, directory: int, name: str) -> None:
+        try:
+            isOurs = _identityOf(name, directory) == self._identity
+        except FileNotFoundError:
+            isOurs = False
+        if not isOurs:
+            self._forget()
+        elif self._replaced is None:
+            os.unlink(name, dir_fd=directory)
+        else:
+            os.rename(self._replaced, name, src_dir_fd=self._directory.run, dst_dir_fd=directory)
 
     def _forget(self) -> None:
         if self._replaced is not None:

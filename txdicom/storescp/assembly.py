@@ -22,8 +22,9 @@ from txdicom.interfaces import IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
-from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
+from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.plugins import loadPlugin
@@ -59,7 +60,7 @@ def makeEndpoints(options: Options) -> list[str]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
-    wanted = WANTED if _hasHooks(options) else ()
+    wanted = makeNaming(options).wanted | (WANTED if _hasHooks(options) else frozenset())
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
@@ -119,9 +120,12 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
 
     :raises OSError: it cannot work with its directory.
     """
+    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
-        duplicates=Duplicates(options["duplicates"]),
+        naming=naming.name,
+        form=makeForm(options),
+        duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
         withdrawable=options["exec-sync"] and _hasHooks(options),

@@ -45,8 +45,8 @@ def run(reactor: Any, arguments: Sequence[bytes], standardInput: bytes) -> Defer
     Run a command, and log how it ends and what it printed.
 
     :param arguments: the path of the program, and its arguments.
-    :return: its exit status, or the negative number of the signal that ended it; errs with `OSError` if it cannot be
-        run. Cancelling kills it.
+    :return: its exit status, or the negative number of the signal that ended it; errs with OSError if it cannot be run.
+        Cancelling kills it.
     """
     command = _Command(reactor, arguments, standardInput)
     if _SETSID is not None:

@@ -68,7 +68,7 @@ def renameWithoutReplacing(source: str, target: str) -> None:
     Linking and unlinking would not do: between the two, the old name may be given to an instance that came again, and
     that would be unlinked.
 
-    :raises OSError: it cannot be done, `FileExistsError` if the name is taken, ENOSYS or EINVAL if the system or the
+    :raises OSError: it cannot be done, FileExistsError if the name is taken, ENOSYS or EINVAL if the system or the
         file system cannot do it in one step.
     """
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
