@@ -14,8 +14,10 @@ from txdicom.storescp.assembly import (
     makeAdmission,
     makeAnnouncer,
     makeConfiguration,
+    makeConnectionCreator,
     makeEndpoints,
     makeFileStore,
+    makeListener,
     makeObserver,
     makeProviders,
     makeStore,
@@ -24,6 +26,7 @@ from txdicom.storescp.assembly import (
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.tls.settings import TLSError
 
 __all__ = ["Options", "makeService"]
 
@@ -42,7 +45,8 @@ def makeService(options: Options) -> IService:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-    except (DictionaryError, ValueError, OSError) as error:
+        creator = makeConnectionCreator(options)
+    except (DictionaryError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
@@ -53,4 +57,13 @@ def makeService(options: Options) -> IService:
         admit=makeAdmission(options),
         observer=makeObserver(options),
     )
-    return ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"], announcer)
+    return ReceiverService(
+        reactor,
+        makeEndpoints(options),
+        factory,
+        files,
+        options["grace-period"],
+        listener=makeListener(factory, creator, clock),
+        reload=None if creator is None else creator.reload,
+        announcer=announcer,
+    )
