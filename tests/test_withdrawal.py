@@ -8,6 +8,7 @@ Tests of `txdicom.storage.withdrawal`: files that are taken away again, and what
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -90,6 +91,25 @@ class WithdrawableWriterTests(FileStoreTestCase):
         self.done(self.committed(b"one").keep())
         self.done(self.committed(b"two").withdraw())
         self.assertKept(b"one")
+
+    def test_folders(self) -> None:
+        """The same in a directory of its own, below the output directory."""
+        self.keeping = self.makeStore(withdrawable=True, naming=lambda instance: f"a/b/{NAME}")
+        path = f"a/b/{NAME}"
+        self.done(self.committed(b"one").withdraw())
+        self.assertFalse((self.directory / path).exists())
+        writer = self.committed(b"two")
+        self.assertEqual(writer.path, str(self.directory.absolute() / path))
+        self.done(writer.keep())
+        self.done(self.committed(b"three").withdraw())
+        self.assertEqual((self.stored(path), self.unfinished()), (b"two", []))
+        self.keeping = self.makeStore(
+            withdrawable=True, naming=lambda instance: f"a/b/{NAME}", duplicates=Duplicates.RENAME
+        )
+        writer = self.committed(b"four")
+        self.assertEqual(writer.path, str(self.directory.absolute() / f"{path}.1"))
+        self.done(writer.withdraw())
+        self.assertEqual(os.listdir(self.directory / "a" / "b"), [NAME])
 
     def test_othersStay(self) -> None:
         """What somebody else has put there meanwhile is not taken away; nor is it missed if it is gone."""
