@@ -28,6 +28,7 @@ from txdicom.storage.filewriter import Duplicates, FileWriter, refusal
 from txdicom.storage.naming import NameOf, nameOfInstance
 from txdicom.storage.outputdirectory import OutputDirectory
 from txdicom.storage.outputform import Conversion, OutputForm
+from txdicom.storage.withdrawal import WithdrawableWriter
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -55,6 +56,7 @@ class FileStore:
     :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
     :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
     :param form: what the files have in them.
+    :param withdrawable: have files that can be taken away again when they have their names (`IWithdrawableWriter`).
     :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
     """
 
@@ -65,6 +67,7 @@ class FileStore:
         duplicates: Duplicates = Duplicates.OVERWRITE,
         minimumFreeSpace: int = 0,
         fsync: bool = False,
+        withdrawable: bool = False,
         form: OutputForm | None = None,
         disk: Disk | None = None,
     ) -> None:
@@ -73,6 +76,8 @@ class FileStore:
         self._duplicates = duplicates
         self._minimumFreeSpace = minimumFreeSpace
         self._fsync = fsync
+        self._writerClass = WithdrawableWriter if withdrawable else FileWriter
+        self._needsHardLinks = withdrawable or duplicates is not Duplicates.OVERWRITE
         self._form = form or OutputForm()
         self._disk = disk or Disk()
         self._serial = count()
@@ -84,7 +89,8 @@ class FileStore:
         """
         Open the directory, unless it is open.
 
-        :raises OSError: it cannot be opened or written to, or `duplicates` needs hard links and there are none.
+        :raises OSError: it cannot be opened or written to, or `duplicates` or `withdrawable` need hard links and there
+            are none.
         """
         self._held().release()
 
@@ -136,7 +142,9 @@ class FileStore:
         try:
             if self._minimumFreeSpace and freeSpace(directory.descriptor) < self._minimumFreeSpace:
                 raise OSError(errno.ENOSPC, f"less than {self._minimumFreeSpace} bytes are free")
-            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync, conversion)
+            return self._writerClass(
+                self._disk, directory, temporary, name, head, self._duplicates, self._fsync, conversion
+            )
         except Exception:
             directory.release()
             raise
@@ -145,7 +153,7 @@ class FileStore:
         """Return the directory, opened if it is not, and held for the caller."""
         with self._lock:
             if self._directory is None:
-                self._directory = OutputDirectory(self._path, self._duplicates is not Duplicates.OVERWRITE)
+                self._directory = OutputDirectory(self._path, self._needsHardLinks)
                 if self._directory.isRemote:
                     self._disk.distrust()
             self._directory.hold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
@@ -26,6 +27,11 @@ from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
 from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.command import CommandPlugin
+from txdicom.storescp.hooks.plugins import loadPlugin
+from txdicom.storescp.hooks.renaming import renameFiles
+from txdicom.storescp.hooks.store import WANTED, HookedStore
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "makeAdmission",
+    "makeAnnouncer",
     "makeConfiguration",
     "makeConnectionCreator",
     "makeEndpoints",
@@ -64,10 +71,11 @@ def makeEndpoints(options: Options) -> list[str]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
+    wanted = makeNaming(options).wanted | (WANTED if _hasHooks(options) else frozenset())
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
-        StorageService(store, _sopClasses(options), transferSyntaxes, makeNaming(options).wanted),
+        StorageService(store, _sopClasses(options), transferSyntaxes, wanted),
     ]
 
 
@@ -88,6 +96,8 @@ def makeConfiguration(options: Options) -> Configuration:
     """Gather the bounds and times."""
     # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
     longest = max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"])
+    if options["exec-sync"]:
+        longest += options["exec-timeout"]
     return Configuration(
         maximumPDULength=options["max-pdu"],
         maximumDataSetLength=options["max-object-size"],
@@ -192,6 +202,7 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
         duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
+        withdrawable=options["exec-sync"] and _hasHooks(options),
         disk=Disk(reactor),
     )
 
@@ -202,9 +213,41 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def makeStore(options: Options, files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
+def _hasHooks(options: Options) -> bool:
+    """Whether anybody wants to hear of instances and studies."""
+    names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
+    return any(options[name] for name in names)
+
+
+def makeAnnouncer(options: Options, reactor: Any) -> Announcer | None:
+    """
+    Build what tells commands and plugins of instances and studies, if there are any.
+
+    :raises ValueError: a plugin cannot be used; the message is a sentence about it.
+    """
+    if not _hasHooks(options):
+        return None
+    plugins = [loadPlugin(name) for name in options["plugins"]]
+    onReception, onEndOfStudy = options["exec-on-reception"], options["exec-on-eostudy"]
+    if onReception is not None or onEndOfStudy is not None:
+        plugins.append(CommandPlugin(reactor, onReception, onEndOfStudy))
+    return Announcer(
+        plugins,
+        IReactorTime(reactor),
+        timeLimit=options["exec-timeout"],
+        atOnce=options["exec-at-once"],
+        studyTimeout=options["eostudy-timeout"],
+        rename=partial(renameFiles, Disk(reactor)) if options["rename-on-eostudy"] else None,
+    )
+
+
+def makeStore(
+    options: Options, files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
+    if announcer is not None:
+        store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
         store = FaultyStore(store, clock, options["faults"])
     if options["verbose"]:

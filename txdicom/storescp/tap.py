@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
     makeAdmission,
+    makeAnnouncer,
     makeConfiguration,
     makeConnectionCreator,
     makeEndpoints,
@@ -42,14 +43,15 @@ def makeService(options: Options) -> IService:
 
     try:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
+        announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
         creator = makeConnectionCreator(options)
-    except (DictionaryError, TLSError, OSError) as error:
+    except (DictionaryError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
     factory = AcceptorFactory(
-        makeProviders(options, makeStore(options, files, clock)),
+        makeProviders(options, makeStore(options, files, clock, announcer)),
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),
@@ -63,4 +65,5 @@ def makeService(options: Options) -> IService:
         options["grace-period"],
         listener=makeListener(factory, creator, clock),
         reload=None if creator is None else creator.reload,
+        announcer=announcer,
     )

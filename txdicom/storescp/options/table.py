@@ -7,6 +7,7 @@ from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.forms import FORMS
 from txdicom.storescp.options.groups.general import GENERAL
+from txdicom.storescp.options.groups.hooks import HOOKS
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
 from txdicom.storescp.options.groups.names import NAMES
@@ -26,6 +27,7 @@ GROUPS: tuple[Group, ...] = (
     OUTPUT,
     NAMES,
     FORMS,
+    HOOKS,
     LIMITS,
     FAULTS,
     ALWAYS,
