@@ -28,11 +28,13 @@ from txdicom.dimse.admission import (
     Networks,
     firstRefusal,
     refuseAll,
+    refuseUnidentified,
 )
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRQ
 from txdicom.services.verification import VerificationService
 from txdicom.testing import MemoryLink, RawPeer, associateRQ, connectRaw
+from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import PDU, AAssociateAC, AAssociateRJ, AAssociateRQ
 
 #: Permanent, by the service user: without a reason, for the calling title, for the called title.
@@ -214,7 +216,7 @@ def networksOf(texts: Iterable[str]) -> Networks:
 
 
 class SeveralTests(AdmissionTestCase):
-    """`firstRefusal` and `refuseAll`."""
+    """`firstRefusal`, `refuseAll` and `refuseUnidentified`."""
 
     def test_firstRefusalCounts(self) -> None:
         """The policies behind it are not asked."""
@@ -239,6 +241,12 @@ class SeveralTests(AdmissionTestCase):
 
     def test_refuseAll(self) -> None:
         self.assertEqual(self.answer(refuseAll, associateRQ()), NO_REASON)
+
+    def test_refuseUnidentified(self) -> None:
+        """Only who does not tell the implementation class UID is refused."""
+        self.assertIsNone(self.answer(refuseUnidentified, associateRQ()))
+        silent = associateRQ(userInformation=UserInformation(maximumLength=16384))
+        self.assertEqual(self.answer(refuseUnidentified, silent), NO_REASON)
 
     def test_beforeTheRequestIsLookedAt(self) -> None:
         """Whom we do not want is not told what is wrong with the request besides."""
@@ -334,6 +342,14 @@ class OptionTests(ReceiverTestCase):
         arguments = ["--accept-from=10.1.0.0/16", "--accept-from", "192.0.2.1", "--accept-from=fd00::/8"]
         for host, expected in (("10.1.255.255", None), ("192.0.2.1", None), ("192.0.2.2", NO_REASON)):
             self.assertEqual(self.answered(arguments, host), expected)
+
+    def test_unidentified(self) -> None:
+        """``--reject``, for peers that do not send their implementation class UID."""
+        for arguments, expected in (([], None), (["--reject"], NO_REASON)):
+            peer = connectRaw(self.serve(*arguments))
+            (answer,) = peer.send(associateRQ(PROPOSED, userInformation=UserInformation(maximumLength=16384)))
+            self.assertEqual(None if isinstance(answer, AAssociateAC) else answer, expected)
+        self.assertIsNone(self.answered(["--reject"]))
 
     def test_order(self) -> None:
         """Who is refused for several reasons hears the first of: everybody, network, called title, calling title."""

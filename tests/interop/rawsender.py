@@ -20,10 +20,11 @@ class RawSender:
     A TCP connection of a sender.
 
     :param port: whom to connect to, on this machine.
+    :param patience: how long to wait for an answer, in seconds.
     """
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+    def __init__(self, port: int, patience: float = _PATIENCE) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
 
     def __enter__(self) -> RawSender:
         return self

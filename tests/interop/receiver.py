@@ -31,12 +31,13 @@ class Receiver:
 
     :param options: options of storescp.
     :ivar port: where it listens, on this machine.
+    :ivar directory: where it keeps what it receives.
     """
 
     def __init__(self, *options: str) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="interop-"))
-        self._output = self._home / "received"
-        self._output.mkdir()
+        self.directory = self._home / "received"
+        self.directory.mkdir()
         self._log = self._home / "log"
         self._seen = 0
         # The port is free when it is chosen, and may be somebody else's when it is used.
@@ -50,7 +51,7 @@ class Receiver:
         environment = {name: value for name, value in os.environ.items() if name != "DCMDICTPATH"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--output-directory", str(self._output), str(self.port)],
+                [*command, "--output-directory", str(self.directory), str(self.port)],
                 cwd=self._home,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -105,7 +106,7 @@ class Receiver:
     def take(self) -> dict[str, bytes]:
         """Return all files that are in its directory, finished or not, by name, and remove them; not its lock."""
         found = {}
-        for path in sorted(path for path in self._output.rglob("*") if path.is_file() and path.name != "lock"):
+        for path in sorted(path for path in self.directory.rglob("*") if path.is_file() and path.name != "lock"):
             found[path.name] = path.read_bytes()
             path.unlink()
         return found

@@ -9,15 +9,9 @@ What differs on purpose is in `test_whatDiffers`, and nowhere else.
 
 from __future__ import annotations
 
-import re
-import socket
-import subprocess
-import tempfile
-import time
 import warnings
 from io import BytesIO
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from pydicom import Dataset, dcmread
@@ -26,53 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.peers import Finished, requireProgram, run
 from tests.interop.receiver import Receiver
-
-_PATIENCE = 30.0
-#: What is another at each run, in the order in which it is looked for.
-_MASKS = (
-    (re.compile(r"\.X\.[0-9.]+"), ".X.<UID>"),
-    (re.compile(r"[0-9]{8}_[0-9]{9}/"), "<time>/"),
-    (re.compile(r"\b[0-9]{17}(?:_[0-9]{4})?\."), "<time>."),
-)
-
-
-class Theirs:
-    """DCMTK's storescp, in a directory of its own."""
-
-    def __init__(self, *options: str) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="interop-"))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        command = [requireProgram("storescp"), *options, "-od", str(self.home), str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("DCMTK's storescp does not start")
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        rmtree(self.home)
-
-
-def filesBelow(directory: Path) -> dict[str, bytes]:
-    """Read all files below a directory; what is another at each run is masked in their names."""
-    found: dict[str, bytes] = {}
-    for path in sorted(path for path in directory.rglob("*") if path.is_file() and ".txdicom-" not in str(path)):
-        name = str(path.relative_to(directory))
-        for pattern, mask in _MASKS:
-            name = pattern.sub(mask, name)
-        while name in found:
-            name += "+"
-        found[name] = path.read_bytes()
-    return found
+from tests.interop.sidebyside import filesBelow
+from tests.interop.theirs import Theirs
 
 
 def elementsOf(content: bytes, syntax: str = "") -> list[tuple[int, str, str]]:
@@ -131,7 +80,7 @@ class SideBySideTests(SendingTestCase):
         self.addCleanup(ours.stop)
         sent = [self.send(receiver.port, *sending) for receiver in (theirs, ours)]
         self.assertEqual(sent[0].status, sent[1].status, sent[1].output)
-        return filesBelow(theirs.home), filesBelow(ours._output)
+        return filesBelow(theirs.directory), filesBelow(ours.directory)
 
     def test_names(self) -> None:
         """The same names for every way to make names."""
@@ -212,7 +161,7 @@ class TemplateTests(SendingTestCase):
         self.addCleanup(ours.stop)
         self.assertEqual(self.send(ours.port).status, 0)
         self.assertEqual(
-            sorted(filesBelow(ours._output)),
+            sorted(filesBelow(ours.directory)),
             [
                 "Bär^Jürgen/CT/1.2.3.1.dcm",
                 "CompressedSamples^CT1/CT/1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322.dcm",

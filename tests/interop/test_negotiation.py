@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop.peers import requireProgram
 from tests.interop.rawsender import ABORT_REQUEST, RawSender
+from tests.interop.theirs import Theirs
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.storescp.assembly import makeProviders
 from txdicom.storescp.options import Options
@@ -21,10 +16,6 @@ from txdicom.storescp.options.table import OPTIONS
 from txdicom.testing import RecordingStore, associateRQ
 from txdicom.upperlayer.negotiation import AcceptorPolicy, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ, decodePDU
-
-#: How long DCMTK's storescp may take to start, in seconds, and how often to look.
-_PATIENCE = 20.0
-_POLL = 0.01
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _SR = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -109,31 +100,11 @@ class _Theirs(_Acceptor):
 @contextmanager
 def _theirs(*arguments: str) -> Iterator[_Theirs]:
     """Run DCMTK's storescp with these options."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with TemporaryDirectory() as folder:
-        command = [requireProgram("storescp"), "--ignore", *arguments, str(port)]
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "TCP_NODELAY": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            deadline = time.monotonic() + _PATIENCE
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except ConnectionRefusedError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(_POLL)
-            yield _Theirs(port)
-        finally:
-            process.terminate()
-            process.wait()
+    receiver = Theirs("--ignore", *arguments)
+    try:
+        yield _Theirs(receiver.port)
+    finally:
+        receiver.stop()
 
 
 class NegotiationTests(SynchronousTestCase):

@@ -18,7 +18,15 @@ from txdicom.upperlayer.pdu import AAssociateRJ, AAssociateRQ
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["Admission", "CalledAETitles", "CallingAETitles", "Networks", "firstRefusal", "refuseAll"]
+__all__ = [
+    "Admission",
+    "CalledAETitles",
+    "CallingAETitles",
+    "Networks",
+    "firstRefusal",
+    "refuseAll",
+    "refuseUnidentified",
+]
 
 #: Looks at a request for association before it is negotiated.
 Admission: TypeAlias = "Callable[[Association, AAssociateRQ], AAssociateRJ | None]"
@@ -37,6 +45,11 @@ def firstRefusal(policies: Iterable[Admission]) -> Admission:
 def refuseAll(association: Association, request: AAssociateRQ) -> AAssociateRJ:
     """Refuse everybody, without giving a reason."""
     return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.NO_REASON_GIVEN)
+
+
+def refuseUnidentified(association: Association, request: AAssociateRQ) -> AAssociateRJ | None:
+    """Refuse, without giving a reason, who does not send the implementation class UID it has to (PS3.7 D.3.3.2)."""
+    return None if request.userInformation.implementationClassUID else refuseAll(association, request)
 
 
 @dataclass(frozen=True, slots=True)

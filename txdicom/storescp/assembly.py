@@ -19,6 +19,7 @@ from txdicom.dimse.admission import (
     Networks,
     firstRefusal,
     refuseAll,
+    refuseUnidentified,
 )
 from txdicom.interfaces import IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
@@ -116,6 +117,8 @@ def makeAdmission(options: Options) -> Admission:
     policies: list[Admission] = []
     if options["refuse"]:
         policies.append(refuseAll)
+    if options["reject"]:
+        policies.append(refuseUnidentified)
     if options["networks"]:
         policies.append(Networks(tuple(options["networks"])))
     if options["require-called-aet"]:

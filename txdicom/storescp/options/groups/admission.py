@@ -28,6 +28,14 @@ unless :option:`--require-called-aet` is given.
             manual="Refuse every association with an A-ASSOCIATE-RJ of result 1, source 1, reason 1.",
         ),
         Option(
+            name="reject",
+            help="Refuse associations of peers that do not send their implementation class UID.",
+            manual="""
+Refuse associations of peers that do not send their implementation class UID, as they have to (A-ASSOCIATE-RJ of result
+1, source 1, reason 1).
+""",
+        ),
+        Option(
             name="require-called-aet",
             help="Refuse associations that do not ask for our AE title.",
             manual="""

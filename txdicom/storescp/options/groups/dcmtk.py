@@ -31,6 +31,7 @@ ALWAYS = Group(
             short=("-der",),
             help="Read keys and certificates in DER, as well as in PEM.",
         ),
+        Option(name="uid-padding", short=("-up",), help="Do not mind the spaces that some machines put behind UIDs."),
         Option(name="padding-off", short=("-p",), help="Do not pad data sets."),
         Option(name="retain-un", short=("-uc",), help="Keep elements of unknown value representation as they are."),
         Option(name="enable-new-vr", short=("+u",), help="Keep the value representations that came after 1993."),

@@ -83,7 +83,7 @@ from random UUIDs (PS3.5 B.2), and stand in the name only: in the file everythin
             short=("-tn",),
             key="filenames",
             constant="time",
-            excludes=("unique-filenames", "default-filenames"),
+            excludes=("unique-filenames",),
             help="Call files by when they came.",
             manual="""
 Call files by when they began to come, in local time: `YYYYMMDDhhmmssmmm.<prefix>`, and of those that begin in one

@@ -1,0 +1,434 @@
+"""
+DCMTK's storescp and ours with the same options and the same senders, option by option.
+
+Names, and what is negotiated, are compared in `tests.interop.test_names` and `tests.interop.test_negotiation`. What
+differs is in ``docs/_ext/migration.py``, of which the documentation is made: nothing else may differ, and each
+deviation has to be seen.
+"""
+
+# trial's assertions are not annotated:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.certificates import Authority, newKey
+from tests.documents import DOCS, loadModule
+from tests.headvectors import EXPLICIT_LITTLE, PATIENT_NAME, element
+from tests.interop.peers import requireModule, requireProgram
+from tests.interop.senders import echoscu, opensslClient, raw, secondAssociation, storeMessage, storescu
+from tests.interop.sidebyside import Outcome, Sender, compare
+from tests.interop.theirs import Theirs
+from tests.receivers import CT, PROPOSED, dataSet
+from txdicom.storescp.options import Options
+from txdicom.storescp.options.spelling import readArguments
+from txdicom.storescp.options.table import BY_SPELLING, OPTIONS
+from txdicom.testing import associateRQ
+from txdicom.upperlayer.items import UserInformation
+
+migration = loadModule(DOCS / "_ext" / "migration.py")
+
+#: A difference that is too long to be written here.
+ANY: Any = object()
+
+_LITTLE = "1.2.840.10008.1.2.1"
+_HANGING_PROTOCOL = "1.2.840.10008.5.1.4.38.1"
+_OTHER_CLASS = "1.2.840.10008.5.1.4.1.1.4"
+_UNIDENTIFIED = associateRQ(PROPOSED, userInformation=UserInformation(maximumLength=16384))
+_ASKING = associateRQ(PROPOSED, calledAETitle="A", callingAETitle="B").encode()
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    One comparison.
+
+    :ivar options: those of both.
+    :ivar deviation: which one is to be seen; empty for none.
+    :ivar differs: the fields of `Outcome` that differ by it: of DCMTK's, and of ours.
+    :ivar awaiting: see `compare`.
+    :ivar racing: fields that depend on who is the first.
+    """
+
+    options: tuple[str, ...]
+    sender: Sender
+    deviation: str = ""
+    differs: Mapping[str, Any] = field(default_factory=dict)
+    awaiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    racing: tuple[str, ...] = ()
+
+
+def associationRuns() -> list[Run]:
+    """Compare what becomes of associations and of single messages."""
+    images = storescu()
+    return [
+        Run((), images),
+        Run((), storescu(required=False), "classes", {"contexts": ANY}),
+        Run(("--aetitle", "OTHER"), echoscu("-aet", "ME", "-aec", "SOMEBODY ELSE")),
+        Run(("-pdu", "131072"), images),
+        Run(("--max-pdu", "4096"), images),
+        Run(("--refuse",), echoscu()),
+        Run((), raw(request=_UNIDENTIFIED)),
+        Run(("--reject",), raw(request=_UNIDENTIFIED)),
+        Run(("--reject",), echoscu()),
+        Run((), raw(request=_ASKING.replace(b"10008.3.1.1.1", b"10008.3.1.1.2"))),
+        Run((), raw(request=_ASKING[:6] + b"\0\2" + _ASKING[8:])),
+        Run((), raw(request=associateRQ([("1.2.3.4", [_LITTLE]), (CT, ["1.2.3"])]))),
+        Run(
+            (),
+            raw(request=_ASKING.replace(b"A".ljust(16), b" " * 16).replace(b"B".ljust(16), b" " * 16)),
+            "blank-titles",
+            {
+                "result": (("waited in vain", 3), ("answered", 0)),
+                "answers": ([], ["AC 16384", "RELEASE"]),
+                "contexts": ANY,
+            },
+        ),
+        Run(
+            ("--single-process",),
+            secondAssociation,
+            "at-once",
+            {"result": ("waited in vain", "answered")},
+            # DCMTK's answers when nobody waits any more.
+            racing=("answers", "contexts"),
+        ),
+        Run(("--ignore",), images),
+        Run(("-dhl", "-ac"), images),
+        Run(("-pm",), raw(storeMessage(sopInstance="1.2.3"), request=associateRQ([("1.2.3", [_LITTLE]), (CT, [_LITTLE])]))),
+        Run(("-pm",), raw(request=associateRQ([(_HANGING_PROTOCOL, [_LITTLE])])), "promiscuous", {"contexts": ANY}),
+        Run(("+xa",), storescu("-xs", files=["JPEG-LL.dcm"])),
+        Run(("+xa",), storescu("-xw", files=["JPEG2000.dcm"])),
+        Run(
+            ("+xa",),
+            raw(request=associateRQ([(CT, [_LITTLE, "1.2.840.10008.1.2.4.91"])])),
+            "accept-all",
+            {"contexts": ([{1: (0, "1.2.840.10008.1.2.4.91")}], [{1: (0, _LITTLE)}])},
+        ),
+        Run(("+xs",), storescu("-xs", files=["JPEG-LL.dcm"])),
+        Run(("--abort-after",), images),
+        Run(("--abort-during",), images),
+        Run(("--sleep-after", "1"), raw(storeMessage(), patience=10)),
+        Run(("--sleep-during", "1"), raw(storeMessage(), patience=10)),
+        Run(("-ta", "1"), raw(request=b"")),
+        Run(
+            ("-td", "1"),
+            raw(release=False),
+            "idle",
+            {"result": (("waited in vain", 3), ("answered", 1)), "answers": (["AC 16384"], ["AC 16384", "ABORT 0/0/0"])},
+        ),
+        Run(
+            ("-ts", "1"),
+            raw(storeMessage()[:-10], release=False),
+            "cut",
+            {"result": (("cut off", 1), ("answered", 1)), "answers": (["AC 16384"], ["AC 16384", "ABORT 0/0/0"])},
+        ),
+    ]
+
+
+def storageRuns() -> list[Run]:
+    """Compare what is kept, and in which form."""
+    images = storescu()
+    twice = storescu(files=["CT_small.dcm", "CT_small.dcm"])
+    spaces = raw(storeMessage(sopInstance="1.2.3", spaces=True))
+    gone = {"files": ANY, "contents": ANY}
+    return [
+        Run(("-B",), images),
+        Run(("+B",), images),
+        Run(("+F", "+t=", "+u", "-p", "-uc"), images),
+        Run(("-F",), images),
+        Run(("+B", "-F"), spaces),
+        Run((), twice),
+        Run((), spaces, "bits", {"contents": ANY}),
+        Run(("-up",), spaces, "bits", {"contents": ANY}),
+        Run(("-up", "+B"), spaces),
+        Run((), raw(storeMessage(dataSet(sopInstance="1.2.3"))), "not-kept", gone),
+        Run((), raw(storeMessage(dataSet(sopClass=_OTHER_CLASS))), "not-kept", gone),
+        Run((), raw(storeMessage(element(EXPLICIT_LITTLE, PATIENT_NAME, b"PN", b"Doe^Jane"))), "not-kept", gone),
+        Run(
+            ("+B",),
+            raw(storeMessage(dataSet(sopInstance="1.2.3"))),
+            "checked-bits",
+            {"statuses": (["0000"], ["A900"]), **gone},
+        ),
+        Run(
+            (),
+            raw(storeMessage(b"\x08\0\x16\0XX\xff\xffabc"), storeMessage()),
+            "malformed",
+            {
+                "answers": (["AC 16384", "ABORT 0/0/0"], ["AC 16384", "DATA", "DATA", "RELEASE"]),
+                "statuses": ([], ["C000", "0000"]),
+                **gone,
+            },
+        ),
+        Run((), raw(storeMessage(b"")), "empty", {"statuses": (["A700"], ["C000"])}),
+        Run(("+B", "+uf", "-fe", ".dcm"), images),
+    ]
+
+
+def hookRuns(script: Path) -> list[Run]:
+    """Compare what commands are told; the script notes its arguments in the directory that is its first."""
+    images = storescu("-aet", "MY SCANNER", "-aec", "THE ARCHIVE")
+    both = {"note.*": (2, 2)}
+    command = f"{script} #p #f #a #c #r"
+    return [
+        Run(("-dhl", "-xcr", command), images, awaiting=both),
+        Run(("-dhl", "-xs", "-xcr", command), images, awaiting=both),
+        Run(("-xcr", command), images, "addresses", {"contents": ANY}, both),
+        Run(
+            ("-xs", "-xcr", "/bin/false #f"),
+            images,
+            "exec-failed",
+            {"statuses": (["0000"] * 2, ["A700"] * 2), "files": ANY, "contents": ANY},
+        ),
+        Run(
+            ("-dhl", "-ss", "P", "-tos", "1", "-xcs", f"{script} #p #a #c #r"), images, awaiting={"P_*/note.*": (2, 2)}
+        ),
+        Run(
+            ("-dhl", "-su", "P", "-tos", "1", "-xcs", f"{script} #p #a"),
+            storescu(files=["CT_small.dcm", "MR_small.dcm", "CT_small.dcm"]),
+            "studies-end",
+            {"files": ANY, "contents": ANY},
+            {"P_*/note.*": (3, 2)},
+        ),
+        Run(("-su", "P", "-tos", "1", "-rns"), images, awaiting={"P_*/CT000001": (1, 1), "P_*/MR000001": (1, 1)}),
+        Run(
+            ("-ss", "P"),
+            storescu(files=["CT_small.dcm", "MR_small.dcm", "CT_small.dcm"]),
+            "studies",
+            {"files": ANY, "contents": ANY},
+        ),
+    ]
+
+
+def unexpected(run: Run, theirs: Outcome, ours: Outcome) -> Iterator[str]:
+    """Tell each difference that there should not be, or be another one."""
+    for name in sorted((theirs.differences(ours) | set(run.differs)) - set(run.racing)):
+        both = getattr(theirs, name), getattr(ours, name)
+        if name not in run.differs or both[0] == both[1] or run.differs[name] not in (ANY, both):
+            yield f"{run.options} {run.deviation!r}, {name}: DCMTK {str(both[0])[:300]}, ours {str(both[1])[:300]}"
+
+
+class SideBySideTestCase(SynchronousTestCase):
+    """Both programs."""
+
+    def setUp(self) -> None:
+        for program in ("storescp", "storescu", "echoscu"):
+            requireProgram(program)
+        requireModule("pydicom.data")
+
+    def assertRuns(self, runs: Sequence[Run], encrypted: bool = False) -> None:
+        """Each differs as it says, and not otherwise."""
+        with ThreadPoolExecutor(2) as threads:
+            outcomes = threads.map(lambda run: compare(run.options, run.sender, encrypted, run.awaiting), runs)
+            wrong = [line for run, both in zip(runs, outcomes, strict=True) for line in unexpected(run, *both)]
+        self.assertEqual(wrong, [])
+
+
+class SideBySideTests(SideBySideTestCase):
+    """What senders and the disk see."""
+
+    def test_associations(self) -> None:
+        self.assertRuns(associationRuns())
+
+    def test_storage(self) -> None:
+        self.assertRuns(storageRuns())
+
+    def test_hooks(self) -> None:
+        """Commands get the same arguments, and studies end at the same time but for the documented."""
+        self.assertRuns(hookRuns(noting(Path(self.mktemp()))))
+
+
+def noting(directory: Path) -> Path:
+    """Write a script that notes its arguments in the directory that is its first."""
+    directory.mkdir()
+    script = directory.absolute() / "note"
+    script.write_text('#!/bin/sh\ncd "$1" || exit 1\nshift\nprintf "%s|" "$@" >"note.$$"\n')
+    script.chmod(0o755)
+    return script
+
+
+class Certificates:
+    """Keys and certificates in files."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.directory = directory.absolute()
+        self.authority = Authority()
+        _, self.trusted = self.authority.writeTo(self.directory, "authority")
+        self.server = self._issue(self.authority, "localhost")
+        self.encrypted = self.authority.issue("localhost", newKey(2048)).writeTo(self.directory, "encrypted", b"word")
+        self.client = self._issue(self.authority, "CT1")
+        self.stranger = self._issue(Authority("X"), "CT2")
+        revoked = self.authority.issue("REVOKED", newKey(2048))
+        self.revoked = revoked.writeTo(self.directory, "REVOKED")
+        self.list = str(self.directory / "list")
+        Path(self.list).write_bytes(self.authority.revoking(revoked))
+        self.folder = self.directory / "folder"
+        self.folder.mkdir()
+        (self.folder / "authority.pem").write_bytes(Path(self.trusted).read_bytes())
+
+    def _issue(self, authority: Authority, name: str) -> tuple[str, str]:
+        return authority.issue(name, newKey(2048)).writeTo(self.directory, name)
+
+
+def tlsRuns(files: Certificates) -> list[Run]:
+    """Compare who is let in."""
+    trusting = ("-cf".replace("-", "+"), files.trusted)
+    tls = ("+tls", *files.server, *trusting)
+    good = storescu("+tls", *files.client, *trusting)
+    stranger = echoscu("+tls", *files.stranger, *trusting)
+    nobody = echoscu("+tla", *trusting)
+    revoked = echoscu("+tls", *files.revoked, *trusting)
+    version = ("-key", files.client[0], "-cert", files.client[1])
+    listed = (*tls, "+crl", files.list)
+    return [
+        *(Run((*tls, *more), sender) for more in ((), ("-vc",), ("-ic",)) for sender in (good, stranger, nobody)),
+        Run(("-tls",), echoscu()),
+        Run(tls, echoscu()),
+        Run((*tls, "-rc", "-pem"), good),
+        Run(("+tls", *files.encrypted, *trusting, "+pw", "word"), good),
+        Run((*tls, "-pw"), good),
+        *(Run((*listed, *more), sender) for more in ((), ("+crv",)) for sender in (good, revoked)),
+        *(Run((*tls, f"--profile-{name}"), good) for name in ("bcp195-nd", "bcp195", "bcp195-ex")),
+        Run((*tls, "+cs", "TLS_RSA_WITH_AES_128_GCM_SHA256"), good),
+        Run(tls, opensslClient("-tls1_2", *version)),
+        Run(tls, opensslClient("-tls1_3", *version)),
+        Run(tls, opensslClient("-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256", *version), "dhe", {"result": (0, 1)}),
+        Run((*tls, "+py"), opensslClient("-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256", *version)),
+        Run((*tls, "+px"), opensslClient("-tls1_1", "-cipher", "ALL:@SECLEVEL=0", *version), "old-tls", {"result": (0, 1)}),
+        Run(
+            ("+tls", *files.server, "+cd", str(files.folder)),
+            echoscu("+tls", *files.client, *trusting),
+            "certificate-directory",
+            {"result": (1, 0)},
+        ),
+    ]
+
+
+class TLSTests(SideBySideTestCase):
+    """Who is let in."""
+
+    def test_tls(self) -> None:
+        self.assertRuns(tlsRuns(Certificates(Path(self.mktemp()))), encrypted=True)
+
+
+#: Command lines, without port: whether DCMTK's takes them, whether ours does, and by which deviation.
+STARTS: list[tuple[tuple[str, ...], bool, bool, str]] = [
+    (("-pdu", "4095"), False, False, ""),
+    (("-pdu", "131073"), False, True, "long-pdu"),
+    (("-ta", "0"), False, False, ""),
+    (("-s", "x"), False, False, ""),
+    (("--unknown",), False, False, ""),
+    (("105",), False, False, ""),
+    (("-od", "/nowhere"), False, False, ""),
+    (("-aet", "A" * 17), True, False, "long-title"),
+    (("+B", "+te"), False, False, ""),
+    (("+B", "-su", "P"), False, True, "sorted-bits"),
+    (("-su", "P", "-sp"), True, False, "one-sorting"),
+    (("+te", "+xs"), False, True, "compressed"),
+    (("+uf", "-tn"), False, False, ""),
+    (("-uf", "-tn"), True, True, ""),
+    (("-rns",), False, True, "unsorted-studies"),
+    (("-xcs", "/bin/true #p"), False, True, "unsorted-studies"),
+    (("-su", "P", "-xcs", "/bin/true #p", "-tos", "0"), False, True, ""),
+    (("-xcr", "/bin/true #f; /bin/true"), True, False, "no-shell"),
+    (("+crv",), False, False, ""),
+]
+#: Options that are compared in other modules, by what their names begin with.
+ELSEWHERE = {
+    "test_names": ("default-filenames", "sort-on-patientname", "timenames", "write-xfer-"),
+    "test_negotiation": ("prefer-", "implicit"),
+}
+#: Those of which nothing can be seen from outside, but that they are taken.
+TAKEN = ("verbose", "debug", "der-keys", "dhparam", "enable-crl-all")
+
+
+class StartTests(SideBySideTestCase):
+    """Which command lines are taken."""
+
+    def test_commandLines(self) -> None:
+        for arguments, theirs, ours, _ in STARTS:
+            self.assertEqual((self.theirsStart(*arguments), self.oursStart(*arguments)), (theirs, ours), arguments)
+
+    def theirsStart(self, *arguments: str) -> bool:
+        """Whether DCMTK's storescp takes these arguments."""
+        try:
+            Theirs(*arguments).stop()
+        except AssertionError:
+            return False
+        return True
+
+    def oursStart(self, *arguments: str) -> bool:
+        """Whether ours does."""
+        with redirect_stderr(StringIO()):
+            try:
+                Options().parseOptions([*arguments, "104"])
+            except SystemExit:
+                return False
+        return True
+
+    def test_withoutArguments(self) -> None:
+        """The usage, and as an exit status that of the original's manual, or that of DCMTK's."""
+        done = subprocess.run([requireProgram("storescp")], capture_output=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0)
+        with redirect_stderr(StringIO()), self.assertRaises(SystemExit) as ended:
+            Options().parseOptions([])
+        self.assertEqual(ended.exception.code, 1)
+
+
+def installed() -> dict[str, str]:
+    """Return the options of DCMTK's storescp that is installed, and the short form of each that has one."""
+    shown = subprocess.run([requireProgram("storescp"), "--help"], capture_output=True, text=True, check=False).stdout
+    return {name: short for short, name in re.findall(r"^ +(?:([-+]\S+) +)?--([a-z0-9-]+)", shown, re.M)}
+
+
+class CompletenessTests(SideBySideTestCase):
+    """That nothing is left out."""
+
+    def runs(self) -> list[Run]:
+        """All that there are."""
+        files = Certificates(Path(self.mktemp()))
+        return [*associationRuns(), *storageRuns(), *hookRuns(Path("/bin/true")), *tlsRuns(files)]
+
+    def test_everyOptionOfDCMTKHasARow(self) -> None:
+        """The installed program has no others than the table, and spells them as we do."""
+        found = installed()
+        self.assertGreater(len(found), 80)
+        for name, short in found.items():
+            self.assertIn(name, migration.DCMTK_OPTIONS)
+            self.assertIn(f"--{name}", BY_SPELLING)
+            if short:
+                self.assertIs(BY_SPELLING[short], BY_SPELLING[f"--{name}"])
+
+    def test_everyOptionIsCompared(self) -> None:
+        """Each option of DCMTK's that ours has is in a run, or in another module."""
+        given = [run.options for run in self.runs()] + [arguments for arguments, *_ in STARTS]
+        compared = set()
+        for arguments in given:
+            known = [argument for argument in arguments if argument != "--unknown"]
+            compared |= {each.option.name for each in readArguments(known)[0]}
+        elsewhere = tuple(beginning for beginnings in ELSEWHERE.values() for beginning in beginnings)
+        left = [name for name in installed() if name in OPTIONS and name not in compared]
+        left = [name for name in left if not name.startswith(elsewhere) and name not in TAKEN]
+        self.assertEqual(left, ["help", "version", "list-ciphers"])
+
+    def test_everyDeviationIsSeen(self) -> None:
+        """And none is seen that is not documented."""
+        seen = {run.deviation for run in self.runs()} | {deviation for *_, deviation in STARTS}
+        tested = {"characters": "test_names", "no-arguments": "StartTests", "old-tls": "test_tls", "log": ""}
+        self.assertEqual(sorted(seen - {""} | set(tested)), sorted(migration.DEVIATIONS))
+
+    def test_deviationsNameOptions(self) -> None:
+        for key, deviation in migration.DEVIATIONS.items():
+            self.assertLessEqual(set(deviation.options), set(migration.DCMTK_OPTIONS), key)
