@@ -22,7 +22,7 @@ ROOT = PACKAGE.parent
 PLUGIN = ROOT / "twisted" / "plugins" / "txdicom_storescp.py"
 
 #: From the bottom up; arrows point down, or stay within a layer.
-LAYERS = ("base", "upperlayer", "dimse", "services", "storage", "storescp")
+LAYERS = ("base", "upperlayer", "dimse", "services", "requestor", "storage", "storescp")
 BASE = ("__init__", "configuration", "errors", "interfaces", "uids")
 #: What is public for tests stands beside the layers: it may use what an application would.
 TESTING_MAY_IMPORT = ("base", "upperlayer", "dimse", "services")

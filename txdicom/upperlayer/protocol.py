@@ -99,6 +99,8 @@ class UpperLayerProtocol(Protocol):
         the peer's.
     :param closed: called with this protocol when the connection is gone.
     :ivar bytesReceived: how many bytes have come so far.
+    :ivar isFull: whether the send buffer is full, so that `whenWritable` is worth waiting for.
+    :ivar streaming: whether the user paces itself by that; otherwise nothing is received while the send buffer is full.
     """
 
     _log = Logger()
@@ -131,10 +133,13 @@ class UpperLayerProtocol(Protocol):
         self._sendWatch = SendWatch(
             clock,
             configuration.sendTimeout,
-            full=lambda: self.pauseReceiving(_UNREAD),
-            free=lambda: self.resumeReceiving(_UNREAD),
+            full=self._bufferFull,
+            free=self._bufferFree,
             overdue=self._leftUnread,
         )
+        self.isFull = False
+        self.streaming = False
+        self._writable: list[Deferred[None]] = []
         self._ended = False
         # Bound here and not defined as a method: P-DATA goes straight from the parser to the user.
         self.fragmentReceived = user.fragmentReceived
@@ -209,6 +214,18 @@ class UpperLayerProtocol(Protocol):
         if self._closed is not None:
             self._closed(self)
 
+    def _bufferFull(self) -> None:
+        self.isFull = True
+        if not self.streaming:
+            self.pauseReceiving(_UNREAD)
+
+    def _bufferFree(self) -> None:
+        self.isFull = False
+        self.resumeReceiving(_UNREAD)
+        writable, self._writable = self._writable, []
+        for waiting in writable:
+            waiting.callback(None)
+
     def _leftUnread(self) -> None:
         self._end(AssociationTimeout("the peer does not read what is sent to it"))
         self._transport.abortConnection()
@@ -257,6 +274,15 @@ class UpperLayerProtocol(Protocol):
         :raises LocalProtocolError: no data may be sent in the present state.
         """
         self._do(Event.DATA_REQUEST, data)
+
+    def whenWritable(self) -> Deferred[None]:
+        """Return a Deferred that fires when there is room in the send buffer; never, if the association ends before."""
+        waiting: Deferred[None] = Deferred()
+        if self.isFull:
+            self._writable.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
 
     def requestRelease(self) -> None:
         """
