@@ -74,6 +74,7 @@ class OpenInstance:
         self._source = source
         self._file: BinaryIO | None = None
         self._head = memoryview(b"")
+        self._padding = b""
         self.dataSet: Dataset | None = None
         if isinstance(source, str | os.PathLike):
             # It is read in large pieces, which a buffer would only copy.
@@ -110,6 +111,9 @@ class OpenInstance:
                 size -= len(piece)
             else:
                 self.close()
+        if size and self._padding:
+            pieces.append(self._padding)
+            self._padding = b""
         return b"".join(pieces)
 
     def encodeAs(self, transferSyntaxUID: str) -> None:
@@ -133,6 +137,7 @@ class OpenInstance:
         else:
             encoded = convert(dataSet, identity.transferSyntaxUID, transferSyntaxUID)
         self._head = memoryview(encoded)
+        self._padding = b""
 
     def close(self) -> None:
         """Close the file, unless it was given open."""
@@ -151,7 +156,18 @@ class OpenInstance:
             raise SourceError("it is no DICOM file, or has no data set")
         if not transferSyntaxUID:
             transferSyntaxUID = _guess(self._head)
+        if (self._length(len(first)) - start) % 2:
+            # Nothing of an odd length may be sent; what follows the end of a deflated stream is ignored (PS3.5 A.5).
+            if transferSyntaxUID != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+                raise SourceError("its data set has an odd number of bytes")
+            self._padding = b"\0"
         return Identity(*_identityIn(self._head, transferSyntaxUID), transferSyntaxUID)
+
+    def _length(self, known: int) -> int:
+        """Tell how long the file is; of one that was given open, and has not been read to its end, it is not known."""
+        if self._file is None or self._file is self._source:
+            return known
+        return os.fstat(self._file.fileno()).st_size
 
     def _readFirst(self) -> bytes:
         first = b""
