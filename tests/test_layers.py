@@ -22,7 +22,7 @@ ROOT = PACKAGE.parent
 PLUGIN = ROOT / "twisted" / "plugins" / "txdicom_storescp.py"
 
 #: From the bottom up; arrows point down, or stay within a layer.
-LAYERS = ("base", "upperlayer", "dimse", "services", "requestor", "storage", "storescp")
+LAYERS = ("base", "upperlayer", "dimse", "services", "storage", "requestor", "storescp")
 BASE = ("__init__", "configuration", "errors", "interfaces", "uids")
 #: What is public for tests stands beside the layers: it may use what an application would.
 TESTING_MAY_IMPORT = ("base", "upperlayer", "dimse", "services")
@@ -36,8 +36,8 @@ PURE = {
     ),
     *(f"txdicom.dimse.{name}" for name in ("status", "commands", "elements", "messages")),
 }
-#: The modules that may know the global reactor: the program, and a documented fallback.
-REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.storescp.tap"}
+#: The modules that may know the global reactor: the program, and the documented fallbacks.
+REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.requestor.connecting", "txdicom.storescp.tap"}
 DEPENDENCIES = {"pydicom", "twisted", "zope"}
 
 
@@ -168,7 +168,7 @@ def function():
                 self.assertTrue(top in sys.stdlib_module_names or top in DEPENDENCIES | {"txdicom"}, (module, target))
 
     def test_reactor(self) -> None:
-        """Only the program itself, and the factory that was given no clock, take the global reactor."""
+        """Only the program itself, and the factories that were given no clock, take the global reactor."""
         users = {
             module
             for module, found in self.imports.items()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
     from txdicom.services.storage import ReceivedInstance
+    from txdicom.upperlayer.fields import Octets
     from txdicom.upperlayer.negotiation import PresentationContext
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
@@ -189,7 +190,7 @@ class IDataSetWriter(IRequestWriter):
 class IDataSetSource(Interface):
     """Gives the data set of a request of ours; whoever made it closes it."""
 
-    def read(size: int) -> bytes | Deferred[bytes]:
+    def read(size: int) -> Octets | Deferred[Octets]:
         """
         Return the next bytes; what it raises, or errs with, aborts the association, for half a message has been sent.
 

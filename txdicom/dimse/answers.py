@@ -64,7 +64,7 @@ class GivenAnswer:
     def __init__(self, answer: Answer | AsyncIterator[Answer]) -> None:
         self._answer = answer
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, fragments: list[memoryview]) -> None:
         """Drop it."""
 
     def commit(self) -> Answer | AsyncIterator[Answer]:

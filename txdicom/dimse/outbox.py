@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from txdicom.dimse.messages import encodeDataSet, encodeMessage, fragmentLength
 from txdicom.errors import DICOMError, SourceError
 from txdicom.interfaces import IDataSetSource
+from txdicom.upperlayer.fields import Octets
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -137,19 +138,19 @@ class Outbox:
         maximumLength = min(self.maximumLength or _LARGEST_PDU, _LARGEST_PDU)
         step = fragmentLength(maximumLength)
         size = _CHUNK // step * step
-        message = encodeMessage(contextID, command, None, self.maximumLength)
+        start = [encodeMessage(contextID, command, None, self.maximumLength)]
         chunk = await self._read(source, size)
         more = True
         while more:
             # Read while the chunk before is still on its way; it also tells whether this one is the last.
             following = await self._read(source, size) if len(chunk) == size else b""
-            more = bool(following)
+            more = len(following) > 0
             if protocol.isFull:
                 await protocol.whenWritable()
-            protocol.send(message + encodeDataSet(contextID, chunk, maximumLength, not more))
-            message, chunk = b"", following
+            protocol.send([*start, *encodeDataSet(contextID, chunk, maximumLength, not more)])
+            start, chunk = [], following
 
-    async def _read(self, source: IDataSetSource, size: int) -> bytes:
+    async def _read(self, source: IDataSetSource, size: int) -> Octets:
         reading = source.read(size)
         if isinstance(reading, Deferred):
             timer = self._association.startWaiting(False)

@@ -35,7 +35,7 @@ class IResponseReceiver(Protocol):
     def responseReceived(self, response: Response) -> None:
         """A response has come; if its `hasDataSet` is true, the data set follows."""
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Some bytes of the data set of the last response."""
 
     def dataSetReceived(self) -> None:
@@ -71,7 +71,7 @@ class FirstResponse:
         self._association.requestFinished(self._messageID)
         self.answered.callback(response)
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Nobody wants it."""
 
     def dataSetReceived(self) -> None:
@@ -145,11 +145,12 @@ class Responses(Generic[_T]):
         if not response.hasDataSet:
             self._take(response, None)
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Keep its data set, up to the bound."""
-        if len(self._dataSet) + len(fragment) > self._association.maximumIdentifierLength:
-            raise MessageError(f"a response's data set is over {self._association.maximumIdentifierLength} bytes")
-        self._dataSet += fragment
+        for fragment in fragments:
+            if len(self._dataSet) + len(fragment) > self._association.maximumIdentifierLength:
+                raise MessageError(f"a response's data set is over {self._association.maximumIdentifierLength} bytes")
+            self._dataSet += fragment
 
     def dataSetReceived(self) -> None:
         """It is complete."""

@@ -19,7 +19,7 @@ from txdicom.interfaces import IAssociationObserver
 from txdicom.services import query
 from txdicom.services.instances import Source
 from txdicom.services.query import SubOperations
-from txdicom.services.sending import InThread, send
+from txdicom.services.sending import IWaiting, send
 from txdicom.services.verification import echo
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
 
@@ -38,7 +38,7 @@ class RequestorAssociation(Association):
 
     Requests may be made at any time: they go out in order, and as many are outstanding at once as was negotiated.
 
-    :param inThread: does what waits for a disk or computes; see `txdicom.services.sending.InThread`.
+    :param disk: does what waits for a disk or computes.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class RequestorAssociation(Association):
         services: ServiceTable,
         configuration: Configuration,
         clock: IReactorTime,
-        inThread: InThread,
+        disk: IWaiting,
         observer: IAssociationObserver | None = None,
     ) -> None:
         super().__init__(services, configuration, clock, observer=observer)
-        self._inThread = inThread
+        self._disk = disk
         self._turns = _Turns()
 
     @property
@@ -102,7 +102,7 @@ class RequestorAssociation(Association):
     async def _store(self, source: Source, priority: int) -> CStoreRSP:
         await self._turns.enter()
         try:
-            return await send(self, source, self._inThread, priority)
+            return await send(self, source, self._disk, priority)
         except LocalProtocolError:
             if self.endReason is not None:
                 # It ended while the file was being opened.

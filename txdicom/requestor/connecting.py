@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IReactorFromThreads, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.threads import deferToThread
 
 from txdicom.configuration import Configuration
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.interfaces import IAssociationObserver, IServiceProvider
 from txdicom.requestor.association import RequestorAssociation
 from txdicom.requestor.proposing import Contexts, Proposal, contextsFor, encodeContexts, listContexts
-from txdicom.services.instances import Source, identify
-from txdicom.services.sending import InThread
+from txdicom.services.instances import Identity, Source, identify
+from txdicom.storage.disk import Disk
 from txdicom.upperlayer.items import AsynchronousOperationsWindow, RoleSelection, UserIdentityRQ, UserInformation
 from txdicom.upperlayer.pdu import AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
@@ -49,7 +48,7 @@ class RequestorFactory(Factory):
     :param userIdentity: who our user is (PS3.7 D.3.3.7).
     :param observer: told of what happens on every association.
     :param clock: timers run on it; None takes the global reactor.
-    :param inThread: does what waits for a disk, or computes; by default in the reactor's threads.
+    :param disk: decides where the disk is waited for, and is closed by whoever made it; None makes one.
     :raises LocalProtocolError: an A-ASSOCIATE-RQ cannot hold that.
     """
 
@@ -67,15 +66,11 @@ class RequestorFactory(Factory):
         userIdentity: UserIdentityRQ | None = None,
         observer: IAssociationObserver | None = None,
         clock: IReactorTime | None = None,
-        inThread: InThread = deferToThread,
+        disk: Disk | None = None,
     ) -> None:
-        if clock is None:
-            # Imported this late because it installs the default reactor, which is the application's to choose.
-            from twisted.internet import reactor
-
-            clock = IReactorTime(reactor)
-        self._clock = clock
-        self._inThread = inThread
+        self._clock = clock = clock or _globalReactor()
+        self._disk = disk or _makeDisk(clock)
+        self._isOurDisk = disk is None
         self._observer = observer
         self._configuration = configuration or Configuration()
         self._services = ServiceTable(providers)
@@ -98,14 +93,14 @@ class RequestorFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> RequestorProtocol:
         """Build the protocol of a new connection, with an association on top."""
-        association = RequestorAssociation(
-            self._services, self._configuration, self._clock, self._inThread, self._observer
-        )
+        association = RequestorAssociation(self._services, self._configuration, self._clock, self._disk, self._observer)
         association.peer = addr
         protocol = RequestorProtocol(association, self._configuration, self._clock, self._request)
         protocol.factory = self
         association.protocol = protocol
         protocol.association = association
+        if self._isOurDisk:
+            association.whenEnded().addCallback(lambda _: self._disk.close())
         return protocol
 
     def _roles(self, own: list[Proposal]) -> tuple[RoleSelection, ...]:
@@ -122,7 +117,8 @@ def connect(
     contexts: Contexts = (),
     *,
     send: Iterable[Source] = (),
-    inThread: InThread = deferToThread,
+    clock: IReactorTime | None = None,
+    disk: Disk | None = None,
     **parameters: Any,
 ) -> Deferred[RequestorAssociation]:
     """
@@ -131,31 +127,46 @@ def connect(
     :param endpoint: how the peer is reached: by TCP, or by TLS with `twisted.internet.endpoints.wrapClientTLS`; its
         time limit for the connection holds, and then `Configuration.artimTimeout` for the peer's answer.
     :param contexts: what is proposed, as for `RequestorFactory`.
-    :param send: instances that are going to be sent; what they need is proposed besides `contexts`.
-    :param parameters: as for `RequestorFactory`.
+    :param send: instances that are going to be sent; what they need is proposed besides `contexts`. To know it, the
+        beginning of each file is read first.
+    :param parameters: as for `RequestorFactory`, as are `clock` and `disk`.
     :return: the association, established. It errs with what the endpoint errs with, with `AssociationRejected`, or with
-        whatever else ended the association early. To cancel it gives up in any phase.
-    :raises SourceError: by the Deferred: one of `send` cannot be read.
-    :raises LocalProtocolError: by the Deferred: an A-ASSOCIATE-RQ cannot hold what is proposed.
+        whatever else ended the association early; with `SourceError` if one of `send` cannot be read, and with
+        `LocalProtocolError` if an A-ASSOCIATE-RQ cannot hold what is proposed. To cancel it gives up in any phase.
     """
-    return Deferred.fromCoroutine(_connect(endpoint, contexts, list(send), inThread, parameters))
+    sources = list(send)
+    clock = clock or _globalReactor()
+
+    async def connecting() -> RequestorAssociation:
+        needed = contextsFor(await _identifyAll(sources, disk or _makeDisk(clock), disk is None)) if sources else []
+        every = [*listContexts(contexts), *needed]
+        factory = RequestorFactory(every, clock=clock, disk=disk, **parameters)
+        association = cast("RequestorProtocol", await endpoint.connect(factory)).association
+        try:
+            await association.whenEstablished()
+        except CancelledError:
+            association.abort()
+            raise
+        return association
+
+    return Deferred.fromCoroutine(connecting())
 
 
-async def _connect(
-    endpoint: IStreamClientEndpoint,
-    contexts: Contexts,
-    sources: list[Source],
-    inThread: InThread,
-    parameters: dict[str, Any],
-) -> RequestorAssociation:
-    if sources:
-        identities = await inThread(lambda: [identify(source) for source in sources])
-        contexts = [*listContexts(contexts), *contextsFor(identities)]
-    factory = RequestorFactory(contexts, inThread=inThread, **parameters)
-    association = cast("RequestorProtocol", await endpoint.connect(factory)).association
+async def _identifyAll(sources: list[Source], disk: Disk, isOurs: bool) -> list[Identity]:
     try:
-        await association.whenEstablished()
-    except CancelledError:
-        association.abort()
-        raise
-    return association
+        return await disk.inThread(lambda: [identify(source) for source in sources])
+    finally:
+        if isOurs:
+            disk.close()
+
+
+def _globalReactor() -> IReactorTime:
+    # Imported this late because it installs the default reactor, which is the application's to choose.
+    from twisted.internet import reactor
+
+    return IReactorTime(reactor)
+
+
+def _makeDisk(clock: IReactorTime) -> Disk:
+    """Make one that waits in threads where that is possible."""
+    return Disk(clock if IReactorFromThreads.providedBy(clock) else None)

@@ -3,7 +3,7 @@ Instances that are to be sent, from files, file-like objects and pydicom's data 
 
 Theory of operation. Of a file no more is understood than it takes to send it: the file meta information, for the
 transfer syntax, and the head of the data set, for its two UIDs. The data set itself goes out as it lies, read when it
-is needed. Everything here may wait for a disk, and belongs into a thread.
+is needed. Everything here may wait for a disk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from struct import Struct
+from threading import RLock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from txdicom.errors import SourceError
@@ -23,6 +24,7 @@ from txdicom.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
+from txdicom.upperlayer.fields import Octets
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -34,6 +36,8 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Dataset"
 
 #: What is read of a file at once when it is opened, in bytes: all of most files.
 _FIRST = 1 << 20
+#: How much of it tells which instance it is, as a rule far less.
+_HEAD = 1 << 16
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _META_GROUP = 2
@@ -67,11 +71,16 @@ class OpenInstance:
     """
     An instance that is about to be sent.
 
+    :param first: how much of a file is read when it is opened, in bytes.
     :ivar identity: which one.
+    :ivar dataSet: pydicom's, if that is what it was given as.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, first: int = _FIRST) -> None:
         self._source = source
+        self._first = first
+        # Whoever gives up in the midst of it closes while a thread may be reading.
+        self._lock = RLock()
         self._file: BinaryIO | None = None
         self._head = memoryview(b"")
         self._padding = b""
@@ -99,18 +108,21 @@ class OpenInstance:
         """Whether there is nothing more in the file."""
         return self._file is None
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> Octets:
         """Return the next bytes of the data set; fewer than `size` only at its end."""
-        pieces = [bytes(self._head[:size])]
-        self._head = self._head[size:]
-        size -= len(pieces[0])
-        while size and self._file is not None:
-            piece = self._file.read(size)
-            if piece:
-                pieces.append(piece)
-                size -= len(piece)
-            else:
-                self.close()
+        head, self._head = self._head[:size], self._head[size:]
+        if len(head) == size or not (self._file or self._padding):
+            return head
+        pieces: list[Octets] = [head]
+        size -= len(head)
+        with self._lock:
+            while size and self._file is not None:
+                piece = self._file.read(size)
+                if piece:
+                    pieces.append(piece)
+                    size -= len(piece)
+                else:
+                    self.close()
         if size and self._padding:
             pieces.append(self._padding)
             self._padding = b""
@@ -141,9 +153,10 @@ class OpenInstance:
 
     def close(self) -> None:
         """Close the file, unless it was given open."""
-        file, self._file = self._file, None
-        if file is not None and file is not self._source:
-            file.close()
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None and file is not self._source:
+                file.close()
 
     def _identify(self) -> Identity:
         if self.dataSet is not None:
@@ -170,9 +183,14 @@ class OpenInstance:
         return os.fstat(self._file.fileno()).st_size
 
     def _readFirst(self) -> bytes:
+        if self._file is None or self._file is self._source:
+            wanted = self._first
+        else:
+            # Asked for no more than there is: memory for the rest would cost as much as the reading.
+            wanted = min(self._first, os.fstat(self._file.fileno()).st_size)
         first = b""
-        while self._file is not None and len(first) < _FIRST:
-            piece = self._file.read(_FIRST - len(first))
+        while self._file is not None and len(first) < wanted:
+            piece = self._file.read(wanted - len(first))
             if not piece:
                 self.close()
             first = first + piece if first else piece
@@ -200,14 +218,14 @@ class OpenInstance:
             raise SourceError(f"pydicom cannot read it: {error}") from error
 
 
-def openInstance(source: Source) -> OpenInstance:
+def openInstance(source: Source, first: int = _FIRST) -> OpenInstance:
     """
     Open an instance, so that `OpenInstance.read` gives its data set; a data set of pydicom's is encoded by `encodeAs`.
 
     :raises SourceError: it cannot be opened, or is no instance.
     """
     try:
-        return OpenInstance(source)
+        return OpenInstance(source, first)
     except OSError as error:
         raise SourceError(error.strerror or str(error)) from error
 
@@ -218,7 +236,7 @@ def identify(source: Source) -> Identity:
 
     :raises SourceError: it cannot be opened, or is no instance.
     """
-    instance = openInstance(source)
+    instance = openInstance(source, _HEAD)
     instance.close()
     if not isinstance(source, str | os.PathLike) and hasattr(source, "seek"):
         source.seek(0)

@@ -46,6 +46,7 @@ from txdicom.errors import (
     RejectResult,
 )
 from txdicom.interfaces import IPDUReceiver, IUpperLayerUser
+from txdicom.upperlayer.fields import Octets
 from txdicom.upperlayer.machine import TRANSITIONS, Action, Event, Machine, State
 from txdicom.upperlayer.parser import PDUParser
 from txdicom.upperlayer.pdu import (
@@ -107,6 +108,7 @@ class UpperLayerProtocol(Protocol):
     _transport: _IStreamTransport
     _tcp: TCPOptions
     _write: Callable[[bytes], None]
+    _writePieces: Callable[[list[Octets]], None]
 
     def __init__(
         self,
@@ -188,7 +190,8 @@ class UpperLayerProtocol(Protocol):
         self._connected = True
         self._tcp = TCPOptions(self._transport)
         # An attribute and not a method: nearly all that is written are responses, each of which a peer waits for.
-        self._write = PromptSender(self._transport).send
+        sender = PromptSender(self._transport)
+        self._write, self._writePieces = sender.send, sender.sendPieces
         self._transport.registerProducer(self._sendWatch, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
@@ -270,9 +273,11 @@ class UpperLayerProtocol(Protocol):
 
     # The user's side: the service primitives of PS3.8 clause 7.
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | list[Octets]) -> None:
         """
         P-DATA request: send one or more whole P-DATA-TF PDUs, none larger than the peer announced.
+
+        :param data: in one piece or in several.
 
         :raises LocalProtocolError: no data may be sent in the present state.
         """
@@ -472,8 +477,11 @@ class UpperLayerProtocol(Protocol):
     def _ignore(self, argument: object) -> None:
         """AA-6: the association is over, and what still comes is of no interest."""
 
-    def _sendData(self, data: bytes) -> None:
-        self._write(data)
+    def _sendData(self, data: bytes | list[Octets]) -> None:
+        if isinstance(data, list):
+            self._writePieces(data)
+        else:
+            self._write(data)
 
     # Ending, and the timer.
 

@@ -6,12 +6,14 @@ read.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISystemHandle, ITCPTransport
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from txdicom.upperlayer.fields import Octets
 
 __all__ = ["PromptSender", "SendWatch", "TCPOptions"]
 
@@ -26,6 +28,8 @@ _INSIDES = ("_tempDataBuffer", "_writeDisconnected", "bufferSize", "connected", 
 #: How many bytes are read at once while the peer reads what we send, and how many, also unsent, while it does not.
 _LARGE_READ = 1 << 18
 _SMALL_READ = 1 << 16
+#: How many pieces the system takes at once; POSIX promises 16, Linux and the BSDs have 1024.
+_MOST_PIECES = 1024
 
 
 class PromptSender:
@@ -40,15 +44,18 @@ class PromptSender:
     :param transport: whatever Twisted has connected us by.
     """
 
-    __slots__ = ("_transport", "send")
+    __slots__ = ("_transport", "send", "sendPieces")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
         #: Sends bytes, in order, now or as soon as the peer reads.
         self.send: Callable[[bytes], None] = transport.write
+        #: Likewise of pieces that belong together.
+        self.sendPieces: Callable[[list[Octets]], None] = lambda pieces: self.send(b"".join(pieces))
         if isKnown and not transport.TLS:
             self.send = self._sendNow
+            self.sendPieces = self._sendPiecesNow
             transport.bufferSize = _LARGE_READ
 
     def _sendNow(self, data: bytes) -> None:
@@ -68,6 +75,27 @@ class PromptSender:
         # The bound of what is kept unsent is the same number as that of what is read at once.
         transport.bufferSize = _SMALL_READ
         transport.write(data[sent:])
+
+    def _sendPiecesNow(self, pieces: list[Octets]) -> None:
+        transport = self._transport
+        sent = 0
+        # Put together by the system, the pieces need not be copied here.
+        if transport.connected and not transport.dataBuffer and not transport._tempDataBuffer:
+            try:
+                sent = transport.socket.sendmsg(pieces[:_MOST_PIECES])
+            except OSError:
+                sent = 0
+        whole = sum(map(len, pieces))
+        if sent < whole:
+            self._sendNow(b"".join(_after(pieces, sent)))
+
+
+def _after(pieces: list[Octets], sent: int) -> Iterator[Octets]:
+    """Leave out what has been sent."""
+    for piece in pieces:
+        if sent < len(piece):
+            yield piece[sent:]
+        sent = max(0, sent - len(piece))
 
 
 class TCPOptions:
