@@ -44,6 +44,8 @@ from txdicom.interfaces import (
     IUpperLayerUser,
     IVerificationSCP,
 )
+from txdicom.requestor.association import RequestorAssociation
+from txdicom.requestor.connecting import RequestorProtocol
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import Verification, VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
@@ -55,7 +57,7 @@ from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 #: These get one method of theirs, the one on the data path, only when an instance is made.
-_COMPLETED_BY_INSTANCES = {Association, UpperLayerProtocol}
+_COMPLETED_BY_INSTANCES = {Association, RequestorAssociation, RequestorProtocol, UpperLayerProtocol}
 
 
 def implementers() -> Iterator[tuple[type, InterfaceClass]]:

@@ -12,6 +12,7 @@ From the wire upwards::
     IDataSetSource        gives the data set of a request of ours, piece by piece
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
+    IQuerySCP             answers C-FIND: gives the matches
 
 Wherever a result may be a Deferred, it may also be a plain value or a coroutine.
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
@@ -41,6 +43,7 @@ __all__ = [
     "IDataSetSource",
     "IDataSetWriter",
     "IPDUReceiver",
+    "IQuerySCP",
     "IRequestWriter",
     "IServiceProvider",
     "IStorageSCP",
@@ -220,4 +223,19 @@ class IStorageSCP(Interface):
         An instance has begun to arrive; its head has been read, and its UIDs agree with the request's.
 
         :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse (0xA700, ...).
+        """
+
+
+class IQuerySCP(Interface):
+    """Answers C-FIND (PS3.4 Annex C)."""
+
+    def find(association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+        """
+        Give the matches: an ``async def`` that yields them will do.
+
+        No more are asked for than the peer reads, and none after it has cancelled; the iterator is closed then. Raise
+        `DIMSEError` to end with its status.
+
+        :param sopClassUID: the information model that is asked.
+        :param identifier: the keys, as pydicom reads them.
         """

@@ -1,11 +1,17 @@
-"""The Query/Retrieve service classes and their like (PS3.4 Annexes C and K), asked: C-FIND, C-MOVE and C-GET."""
+"""
+The Query/Retrieve service classes and their like (PS3.4 Annexes C and K): C-FIND, C-MOVE and C-GET asked, and C-FIND
+answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from zope.interface import implementer
+
+from txdicom.dimse.answers import Answer
 from txdicom.dimse.commands import (
     DATA_SET_PRESENT,
     CommandField,
@@ -16,7 +22,12 @@ from txdicom.dimse.commands import (
 )
 from txdicom.dimse.elements import ELEMENTS, Tag
 from txdicom.dimse.responses import Responses
+from txdicom.dimse.status import Status
+from txdicom.errors import DIMSEError, MessageError
+from txdicom.interfaces import IQuerySCP, IRequestWriter, IServiceProvider
+from txdicom.services.collecting import CollectingWriter
 from txdicom.services.datasets import decodeDataSet, encodeDataSet
+from txdicom.uids import UNCOMPRESSED_TRANSFER_SYNTAXES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -29,6 +40,7 @@ __all__ = [
     "PATIENT_ROOT",
     "STUDY_ROOT",
     "QueryModel",
+    "QueryService",
     "SubOperations",
     "find",
     "get",
@@ -68,6 +80,48 @@ class SubOperations:
     failed: int
     warning: int
     identifier: Dataset | None = None
+
+
+@implementer(IServiceProvider)
+class QueryService:
+    """
+    Offers C-FIND as an SCP.
+
+    :param provider: finds the matches.
+    :param sopClasses: the SOP class UIDs accepted, such as `STUDY_ROOT.find`.
+    :param transferSyntaxes: accepted for each of them, the preferred one first.
+    """
+
+    operations = frozenset({int(CommandField.C_FIND_RQ)})
+
+    def __init__(
+        self,
+        provider: IQuerySCP,
+        sopClasses: Sequence[str],
+        transferSyntaxes: Sequence[str] = UNCOMPRESSED_TRANSFER_SYNTAXES,
+    ) -> None:
+        self._provider = provider
+        self.presentationContexts: Mapping[str, tuple[str, ...]] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+
+    def requestReceived(
+        self, association: Association, context: PresentationContext, request: GenericCommand
+    ) -> IRequestWriter:
+        """Take the identifier, then have the matches found."""
+
+        def answer(identifier: bytes) -> AsyncIterator[Answer]:
+            try:
+                decoded = decodeDataSet(identifier, context.transferSyntax)
+            except MessageError as error:
+                raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+            return self._matches(association, context, request, decoded)
+
+        return CollectingWriter(answer, association.maximumIdentifierLength)
+
+    async def _matches(
+        self, association: Association, context: PresentationContext, request: GenericCommand, identifier: Dataset
+    ) -> AsyncIterator[Answer]:
+        async for match in self._provider.find(association, request.affectedSOPClassUID or "", identifier):
+            yield Answer(Status.PENDING, encodeDataSet(match, context.transferSyntax))
 
 
 def find(association: Association, sopClassUID: str, identifier: Dataset, priority: int = 0) -> Responses[Dataset]:
