@@ -17,6 +17,7 @@ from txdicom.dimse.commands import (
 )
 from txdicom.dimse.elements import ELEMENTS, Tag
 from txdicom.dimse.responses import Responses
+from txdicom.errors import LocalProtocolError
 from txdicom.services.datasets import decodeDataSet, encodeDataSet
 
 if TYPE_CHECKING:
@@ -60,11 +61,15 @@ async def request(
     :param operation: ``CommandField.N_GET_RQ`` and the like.
     :param sopInstanceUID: the instance; None only with N-CREATE, where the peer chooses one.
     :param dataSet: attributes, or an action's or event's information.
-    :param elements: further command elements by keyword: ``ActionTypeID``, ``EventTypeID``, ``AttributeIdentifierList``.
+    :param elements: further command elements by keyword: ``ActionTypeID``, ``EventTypeID`` or
+        ``AttributeIdentifierList``.
     :raises DIMSEError: it failed; with the status and comment of the response.
     :raises LocalProtocolError: the peer has not accepted this SOP class, or the association is not established, or an
         element does not belong into a command.
     """
+    unknown = elements.keys() - _TAGS.keys()
+    if unknown:
+        raise LocalProtocolError(f"a command has no element {', '.join(sorted(unknown))}")
     context = association.contextFor(sopClassUID)
     affected = operation in _AFFECTED
     command: dict[int, Value] = {
