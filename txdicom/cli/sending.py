@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
@@ -88,7 +89,7 @@ class Sending:
         files: list[_File] = []
         for start in range(0, len(paths), _AT_ONCE):
             some = paths[start : start + _AT_ONCE]
-            for path, known in zip(some, await self._disk.inThread(lambda some=some: _lookAt(some)), strict=True):
+            for path, known in zip(some, await self._disk.inThread(partial(_lookAt, some)), strict=True):
                 if isinstance(known, _File):
                     files.append(known)
                 else:
@@ -143,10 +144,8 @@ class Sending:
             file.attempts += 1
             try:
                 response = await association.store(file.path)
-            except SourceError as error:
+            except (SourceError, LocalProtocolError) as error:
                 self._finish(Outcome(file.path, False, str(error)))
-            except LocalProtocolError as error:
-                self._finish(Outcome(file.path, False, f"{error}"))
             except Exception as error:
                 self._retryOr(file, str(error))
             else:

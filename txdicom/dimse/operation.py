@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from txdicom.dimse.answers import Answer, GivenAnswer, answerEach
 from txdicom.dimse.commands import Request, Response, responseTo
 from txdicom.dimse.status import Status
-from txdicom.errors import AssociationLost, DIMSEError
+from txdicom.errors import AssociationLost, DIMSEError, LocalProtocolError
 from txdicom.interfaces import IAnsweredWriter, IRequestWriter, IServiceProvider
 from txdicom.upperlayer.negotiation import PresentationContext
 
@@ -207,10 +207,10 @@ class Operation:
             self._answering = answering = Deferred.fromCoroutine(answerEach(self, result))
             self._attempt(self._committed, False, lambda: answering)
             return
-        dataSet = result.dataSet if isinstance(result, Answer) else None
         response = self._responseOf(result)
         if self._over:
             return
+        dataSet = result.dataSet if isinstance(result, Answer) and response.hasDataSet else None
         self._association.respond(self.context, response, dataSet)
         if IAnsweredWriter.providedBy(self._writer):
             self._attempt(self._finished, False, self._writer.answered, response.status)
@@ -227,9 +227,12 @@ class Operation:
         """Make the response that says how a provider or a writer has ended, and log what nobody expected."""
         if isinstance(result, int) and not isinstance(result, bool) and 0 <= result <= 0xFFFF:
             return responseTo(self.request, result)
-        if isinstance(result, Answer):
-            return result.to(self.request)
-        failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
+        try:
+            if isinstance(result, Answer):
+                return result.to(self.request)
+            failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
+        except LocalProtocolError:
+            failure = Failure()
         error = failure.value
         if isinstance(error, DIMSEError):
             return responseTo(self.request, error.status, error.comment, error.offendingElements)

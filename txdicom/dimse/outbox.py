@@ -129,6 +129,7 @@ class Outbox:
         self._association.protocol.streaming = True
         # Known before it starts, for it may be over when it returns.
         waiting: Deferred[None] = Deferred(lambda _: streaming.cancel())
+        waiting.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._streaming = waiting
         streaming = Deferred.fromCoroutine(self._stream(contextID, command, source))
         streaming.addCallbacks(self._sent, self._broken, callbackArgs=(waiting,), errbackArgs=(waiting,))

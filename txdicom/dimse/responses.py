@@ -178,15 +178,15 @@ class Responses(Generic[_T]):
 
     def _give(self) -> None:
         """Give what there is to whoever waits."""
+        if self._waiting is not None and (self._items or self._end is not None):
+            waiting, self._waiting = self._waiting, None
+            if waiting.called:
+                # Whoever waited has given up.
+                pass
+            elif self._items:
+                waiting.callback(self._items.popleft())
+            else:
+                waiting.errback(self._end)
         if self._pause is not None and (len(self._items) < _AHEAD or self._end is not None):
             pause, self._pause = self._pause, None
             self._association.stopWaiting(pause)
-        if self._waiting is None or self._waiting.called:
-            return
-        waiting, self._waiting = self._waiting, None
-        if self._items:
-            waiting.callback(self._items.popleft())
-        elif self._end is not None:
-            waiting.errback(self._end)
-        else:
-            self._waiting = waiting
