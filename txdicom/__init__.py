@@ -3,7 +3,7 @@ DICOM networking for Twisted.
 
 The layers, each of which knows only those above it in this list: `txdicom.upperlayer` (PS3.8: PDUs and associations),
 `txdicom.dimse` (PS3.7: messages), `txdicom.services` (PS3.4: Verification and Storage), `txdicom.storage` (where
-instances are kept) and `txdicom.storescp` (the program that twistd runs). `txdicom.interfaces` has every contract.
+instances are kept), `txdicom.requestor` (which sends and queries) and `txdicom.storescp` (the program that twistd runs). `txdicom.interfaces` has every contract.
 """
 
 __version__ = "0.1.0"

@@ -15,15 +15,17 @@ from txdicom.storage.filestore import FileStore
 async def main(reactor, host, port, title, study, directory):
     query = Dataset()
     query.update({"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": study})
+    files = FileStore(directory)
     association = await connect(
         HostnameEndpoint(reactor, host, int(port)),
         [STUDY_ROOT.get],
-        providers=[StorageService(FileStore(directory))],
+        providers=[StorageService(files)],
         calledAETitle=title,
     )
     async for progress in association.get(STUDY_ROOT.get, query):
         print(f"{progress.completed} retrieved, {progress.failed} failed")
     await association.release()
+    await files.close()
 
 
 react(main, sys.argv[1:])

@@ -73,9 +73,9 @@ class RequestorAssociation(Association):
         super().associationEstablished(request, response)
 
     def associationEnded(self, reason: Failure) -> None:
-        """Nobody's turn comes any more."""
-        super().associationEnded(reason)
+        """Nobody's turn comes any more; closed first, or else each that fails would let in the next."""
         self._turns.close(reason)
+        super().associationEnded(reason)
 
     def echo(self) -> Deferred[CEchoRSP]:
         """
@@ -150,6 +150,7 @@ class _Turns:
     def __init__(self) -> None:
         self._size = 0
         self._inside = 0
+        self._admitting = False
         self._reason: Failure | None = None
         self._waiting: deque[Deferred[None]] = deque()
         self._freeing: list[Deferred[None]] = []
@@ -196,9 +197,16 @@ class _Turns:
         return free
 
     def _admit(self) -> None:
-        while self._waiting and self._inside < self._size:
-            self._inside += 1
-            self._waiting.popleft().callback(None)
+        if self._admitting:
+            # Whoever is let in may leave at once, and the loop below goes on then.
+            return
+        self._admitting = True
+        try:
+            while self._waiting and self._inside < self._size:
+                self._inside += 1
+                self._waiting.popleft().callback(None)
+        finally:
+            self._admitting = False
 
     def _forget(self, turn: Deferred[None]) -> None:
         if turn in self._waiting:

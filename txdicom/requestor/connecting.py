@@ -20,7 +20,7 @@ from txdicom.upperlayer.items import AsynchronousOperationsWindow, RoleSelection
 from txdicom.upperlayer.pdu import AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
-__all__ = ["RequestorFactory", "RequestorProtocol", "connect"]
+__all__ = ["RequestorFactory", "RequestorProtocol", "connect", "establish"]
 
 
 class RequestorProtocol(UpperLayerProtocol):
@@ -140,16 +140,20 @@ def connect(
     async def connecting() -> RequestorAssociation:
         needed = contextsFor(await _identifyAll(sources, disk or _makeDisk(clock), disk is None)) if sources else []
         every = [*listContexts(contexts), *needed]
-        factory = RequestorFactory(every, clock=clock, disk=disk, **parameters)
-        association = cast("RequestorProtocol", await endpoint.connect(factory)).association
-        try:
-            await association.whenEstablished()
-        except CancelledError:
-            association.abort()
-            raise
-        return association
+        return await establish(endpoint, RequestorFactory(every, clock=clock, disk=disk, **parameters))
 
     return Deferred.fromCoroutine(connecting())
+
+
+async def establish(endpoint: IStreamClientEndpoint, factory: RequestorFactory) -> RequestorAssociation:
+    """Connect to a peer, and wait for the association; raises what `connect` errs with."""
+    association = cast("RequestorProtocol", await endpoint.connect(factory)).association
+    try:
+        await association.whenEstablished()
+    except CancelledError:
+        association.abort()
+        raise
+    return association
 
 
 async def _identifyAll(sources: list[Source], disk: Disk, isOurs: bool) -> list[Identity]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from txdicom.dimse.association import Association
 from txdicom.requestor.association import RequestorAssociation
-from txdicom.requestor.connecting import RequestorFactory, RequestorProtocol
-
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import IProtocol
+from txdicom.requestor.connecting import RequestorFactory, establish
 
 __all__ = ["AssociationService"]
 
@@ -36,8 +42,9 @@ class AssociationService(ClientService):
         retryPolicy: Callable[[int], float] | None = None,
         clock: IReactorTime | None = None,
     ) -> None:
-        super().__init__(endpoint, factory, retryPolicy, clock, self._whenEstablished)
-        self._current: RequestorAssociation | None = None
+        presences = _Presences()
+        super().__init__(_Establishing(endpoint, factory, presences), presences, retryPolicy, clock)
+        self._presences = presences
 
     def whenEstablished(self, failAfterFailures: int | None = None) -> Deferred[RequestorAssociation]:
         """
@@ -46,24 +53,72 @@ class AssociationService(ClientService):
         :param failAfterFailures: after so many attempts it errs with why the last one failed; None waits for ever.
         """
         connected: Deferred[IProtocol] = self.whenConnected(failAfterFailures)
-        return connected.addCallback(lambda protocol: cast("RequestorProtocol", protocol).association)
+        return connected.addCallback(lambda presence: cast("_Presence", presence).association)
 
     def stopService(self) -> Deferred[None]:
         """Release the association if there is one, and request no more."""
-        association, self._current = self._current, None
-        if association is None or association.endReason is not None:
-            return self._stop()
-        # By the end of it the connection may still be open, and is closed then.
-        return Deferred.fromCoroutine(self._releaseAndStop(association))
-
-    async def _releaseAndStop(self, association: RequestorAssociation) -> None:
-        await association.release()
-        await self._stop()
-
-    def _stop(self) -> Deferred[None]:
+        association = self._presences.association
         stopped: Deferred[None] = super().stopService()
-        return stopped
+        if association is None or association.endReason is not None:
+            return stopped
+        return association.whenEnded().addCallback(lambda _: stopped)
 
-    def _whenEstablished(self, protocol: IProtocol) -> Deferred[Association]:
-        self._current = cast("RequestorProtocol", protocol).association
-        return self._current.whenEstablished()
+
+class _Presence(Protocol):
+    """Stands for an established association where Twisted expects a connection."""
+
+    def __init__(self, association: RequestorAssociation) -> None:
+        self.association = association
+
+
+class _Presences(Factory):
+    """Makes the presence of the association that has just been established."""
+
+    noisy = False
+    association: RequestorAssociation | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> _Presence:
+        return _Presence(cast("RequestorAssociation", self.association))
+
+
+class _Closing:
+    """What stopping the service does to a presence's connection."""
+
+    def __init__(self, association: RequestorAssociation) -> None:
+        self._association = association
+
+    def loseConnection(self) -> None:
+        """Release; the connection follows."""
+        if self._association.endReason is None:
+            self._association.release()
+
+    def abortConnection(self) -> None:
+        """Abort."""
+        self._association.abort()
+
+
+@implementer(IStreamClientEndpoint)
+class _Establishing:
+    """
+    Has connected only when the association is there, and has lost the connection when it is over.
+
+    `ClientService` has a way to prepare connections, but none for those that close while they are being prepared, as
+    that of a rejected association does.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, factory: RequestorFactory, presences: _Presences) -> None:
+        self._endpoint = endpoint
+        self._factory = factory
+        self._presences = presences
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Request the association."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, protocolFactory: IProtocolFactory) -> IProtocol:
+        association = await establish(self._endpoint, self._factory)
+        self._presences.association = association
+        presence = cast("IProtocol", protocolFactory.buildProtocol(cast("IAddress", association.peer)))
+        presence.makeConnection(cast("ITransport", _Closing(association)))
+        association.whenEnded().addCallback(lambda _: presence.connectionLost(cast("Failure", association.endReason)))
+        return presence
