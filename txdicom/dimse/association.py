@@ -4,7 +4,7 @@ One association as its users see it: `Association` answers requests with service
 Theory of operation. It is the `IUpperLayerUser` of one connection. Requests of the peer become an `Operation` each, one
 at a time and in order: a request that comes while another is being answered is kept, and nothing is read behind it
 (only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests go out by the
-`Outbox`, and are matched with their responses by message ID; each has an `IResponseReceiver`, which takes them. An
+`SendQueue`, and are matched with their responses by message ID; each has an `IResponseReceiver`, which takes them. An
 A-RELEASE-RQ is answered when the operation before it is done.
 """
 
@@ -23,8 +23,8 @@ from txdicom.dimse.commands import CCancelRQ, Command, Request, Response, encode
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.dimse.messages import MessageReader, fragmentLength
 from txdicom.dimse.operation import Operation
-from txdicom.dimse.outbox import Outbox
 from txdicom.dimse.responses import FirstResponse, IResponseReceiver
+from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import (
     AbortReason,
@@ -87,7 +87,7 @@ class Association:
         self.callingAETitle = ""
         self.calledAETitle = ""
         self.contexts: dict[int, PresentationContext] = {}
-        self._outbox = Outbox(self, _DEFAULT_MAXIMUM_LENGTH)
+        self._sendQueue = SendQueue(self, _DEFAULT_MAXIMUM_LENGTH)
         self._operation: Operation | None = None
         # Whose data set is being read: the present operation, a request of ours, or nobody if it is to be drained.
         self._reading: Operation | IResponseReceiver | None = None
@@ -109,7 +109,7 @@ class Association:
     @property
     def maximumFragmentLength(self) -> int:
         """The largest fragment of a message that the peer accepts, in bytes; 0 for no limit."""
-        return fragmentLength(self._outbox.maximumLength) if self._outbox.maximumLength else 0
+        return fragmentLength(self._sendQueue.maximumLength) if self._sendQueue.maximumLength else 0
 
     @property
     def maximumDataSetLength(self) -> int:
@@ -134,7 +134,7 @@ class Association:
     @property
     def responseIsDue(self) -> bool:
         """Whether the peer has all that it needs to answer a request of ours."""
-        return bool(self._requests) and not self._outbox.busy
+        return bool(self._requests) and not self._sendQueue.busy
 
     @property
     def endReason(self) -> Failure | None:
@@ -163,7 +163,7 @@ class Association:
             raise PDUError(
                 AbortReason.INVALID_PDU_PARAMETER_VALUE, f"a maximum length of {announced} leaves no room for data"
             )
-        self._outbox.maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
+        self._sendQueue.maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
         self._established = True
         self._watchdog.start()
         if self._observer is not None:
@@ -184,7 +184,7 @@ class Association:
         self._endReason = reason
         self._watchdog.stop()
         self._queued = self._reading = None
-        self._outbox.stop()
+        self._sendQueue.stop()
         operation, self._operation = self._operation, None
         if operation is not None:
             operation.abort(reason)
@@ -263,7 +263,7 @@ class Association:
 
     def respond(self, context: PresentationContext, response: Response, dataSet: bytes | None = None) -> None:
         """Send a response of the present operation."""
-        self._outbox.answer(context.contextID, encodeCommand(response), dataSet)
+        self._sendQueue.answer(context.contextID, encodeCommand(response), dataSet)
         if self._observer is not None:
             self._observer.commandSent(self, context, response)
 
@@ -366,7 +366,7 @@ class Association:
         """
         if self._endReason is not None:
             raise LocalProtocolError("the association is over")
-        self._outbox.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
+        self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
         self._requests[command.messageID] = receiver
         self._watchdog.expectResponse()
         if self._observer is not None:
@@ -375,7 +375,7 @@ class Association:
     def requestFinished(self, messageID: int) -> None:
         """A request of ours has its last response."""
         del self._requests[messageID]
-        self._outbox.finished()
+        self._sendQueue.finished()
         self._tellIfAnswered()
 
     def whenAnswered(self) -> Deferred[None]:
@@ -394,11 +394,11 @@ class Association:
     def cancelRequest(self, context: PresentationContext, messageID: int) -> None:
         """Ask the peer to end a request of ours early (C-CANCEL, PS3.7 9.3.2.3); it may take its time."""
         if messageID in self._requests:
-            self._outbox.answer(context.contextID, encodeCommand(CCancelRQ(messageID)))
+            self._sendQueue.answer(context.contextID, encodeCommand(CCancelRQ(messageID)))
 
     def giveUp(self, messageID: int) -> None:
         """Take a request of ours back; one that has been sent can be ended by an abort only."""
-        if self._outbox.withdraw(messageID):
+        if self._sendQueue.withdraw(messageID):
             del self._requests[messageID]
             self._tellIfAnswered()
         elif messageID in self._requests:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,6 +31,7 @@ from txdicom.dimse.commands import Request, Response, responseTo
 from txdicom.dimse.status import Status
 from txdicom.errors import AssociationLost, DIMSEError, LocalProtocolError
 from txdicom.interfaces import IAnsweredWriter, IRequestWriter, IServiceProvider
+from txdicom.soon import isLater
 from txdicom.upperlayer.negotiation import PresentationContext
 
 if TYPE_CHECKING:
@@ -152,9 +152,9 @@ class Operation:
         except Exception:
             then(Failure())
             return
-        if type(result) is CoroutineType:
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
+        if isLater(result):
+            if not isinstance(result, Deferred):
+                result = Deferred.fromCoroutine(result)
             self._timer = timer = self._association.startWaiting(pause)
             if self._over:
                 # The function itself has ended the association.

@@ -56,7 +56,7 @@ class RequestorAssociation(Association):
     @property
     def window(self) -> int:
         """How many requests may be outstanding at once; 0 for any number (PS3.7 D.3.3.3)."""
-        return self._outbox.window
+        return self._sendQueue.window
 
     def associationEstablished(self, request: AAssociateRQ, response: AAssociateAC) -> None:
         """Keep to the asynchronous operations window that was negotiated: one operation at a time without it."""
@@ -67,7 +67,7 @@ class RequestorAssociation(Association):
             # 0 is any number on either side, and the smaller of two others counts.
             bounds = [bound for bound in (proposed.maximumInvoked, granted.maximumInvoked) if bound]
             window = min(bounds, default=0)
-        self._outbox.window = window
+        self._sendQueue.window = window
         # One more file is opened, so that it is at hand when a response comes.
         self._turns.open((window or _UNLIMITED) + 1)
         super().associationEstablished(request, response)

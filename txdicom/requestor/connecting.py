@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -78,7 +78,7 @@ class RequestorFactory(Factory):
         self._request = AAssociateRQ(
             calledAETitle=calledAETitle,
             callingAETitle=callingAETitle,
-            presentationContexts=encodeContexts([*own, *self._services.presentationContexts.items()]),
+            presentationContexts=encodeContexts([*own, *self._provided()]),
             userInformation=UserInformation(
                 maximumLength=self._configuration.maximumPDULength,
                 implementationClassUID=self._configuration.implementationClassUID,
@@ -102,6 +102,12 @@ class RequestorFactory(Factory):
         if self._isOurDisk:
             association.whenEnded().addCallback(lambda _: self._disk.close())
         return protocol
+
+    def _provided(self) -> Iterator[Proposal]:
+        """List what our providers provide; of syntaxes that they like equally well, any order will do."""
+        for abstractSyntax, liked in self._services.presentationContexts.items():
+            groups = ([one] if isinstance(one, str) else sorted(one) for one in liked)
+            yield abstractSyntax, tuple(uid for group in groups for uid in group)
 
     def _roles(self, own: list[Proposal]) -> tuple[RoleSelection, ...]:
         """Offer to be SCP of what our providers provide, and only that, unless we want to use it ourselves as well."""

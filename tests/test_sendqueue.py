@@ -1,4 +1,4 @@
-"""Tests of `txdicom.dimse.outbox`: data sets that are streamed, what waits meanwhile, and the window."""
+"""Tests of `txdicom.dimse.sendqueue`: data sets that are streamed, what waits meanwhile, and the window."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from txdicom.upperlayer.items import (
 )
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC
 
-#: What the outbox reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
+#: What the queue reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
 CHUNK = (1 << 18) // 16378 * 16378
 
 
@@ -61,7 +61,7 @@ class Source:
         waiting.callback(self.take(size))
 
 
-class OutboxTestCase(SynchronousTestCase):
+class SendQueueTestCase(SynchronousTestCase):
     """A requestor's association with a raw acceptor."""
 
     def setUp(self) -> None:
@@ -107,7 +107,7 @@ class OutboxTestCase(SynchronousTestCase):
         return b"".join(pdv.data for pdv in pdvs)
 
 
-class StreamTests(OutboxTestCase):
+class StreamTests(SendQueueTestCase):
     def test_everyLength(self) -> None:
         """Whatever its length, a data set arrives whole, its last fragment marked, cut to the peer's maximum."""
         for length in (0, 2, 16376, 16378, 16380, CHUNK - 2, CHUNK, CHUNK + 2, 3 * CHUNK, 3 * CHUNK + 16378):
@@ -197,7 +197,7 @@ class StreamTests(OutboxTestCase):
         self.assertFalse(self.association.protocol.receivingPaused)
 
 
-class WindowTests(OutboxTestCase):
+class WindowTests(SendQueueTestCase):
     def echoes(self, number: int) -> list[Deferred[Any]]:
         return [self.association.echo() for _ in range(number)]
 

@@ -1,5 +1,5 @@
 """
-What goes out on one association, and in which order: `Outbox`.
+What goes out on one association, and in which order: `SendQueue`.
 
 Theory of operation. One message is sent at a time, because the fragments of two must not be mixed. A message that is
 at hand is written in one piece. One whose data set comes from a source is written as the source gives it and as the
@@ -27,7 +27,7 @@ from txdicom.upperlayer.fields import Octets
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["Outbox"]
+__all__ = ["SendQueue"]
 
 #: About how much of a data set is read from its source at a time, in bytes: enough PDUs that reading costs little.
 _CHUNK = 1 << 18
@@ -45,7 +45,7 @@ class _Request(NamedTuple):
     dataSet: bytes | IDataSetSource | None
 
 
-class Outbox:
+class SendQueue:
     """
     Sends the messages of one association.
 
