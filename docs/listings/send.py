@@ -10,7 +10,8 @@ from txdicom.requestor import connect
 
 
 async def main(reactor, host, port, *paths):
-    association = await connect(HostnameEndpoint(reactor, host, int(port)), send=paths, calledAETitle="STORESCP")
+    endpoint = HostnameEndpoint(reactor, host, int(port))
+    association = await connect(endpoint, send=paths, calledAETitle="STORESCP", callingAETitle="STORESCU")
     for path in paths:
         response = await association.store(path)
         print(f"0x{response.status:04X} {describe(response.status)}")

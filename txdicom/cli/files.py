@@ -9,13 +9,10 @@ from pathlib import Path
 
 from txdicom.cli.outcomes import Outcome
 from txdicom.errors import SourceError
-from txdicom.services.instances import identify
 
 __all__ = ["Found", "find"]
 
 _DIRECTORY_NAME = "DICOMDIR"
-#: The SOP class of a DICOMDIR (PS3.4 Annex I): it is a list of files, and is not sent itself.
-_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 @dataclass
@@ -69,15 +66,18 @@ def _below(folder: str) -> Iterator[str]:
 def _listed(path: str) -> Iterator[str]:
     """List the files that a DICOMDIR refers to."""
     from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
 
-    if identify(path).sopClassUID != _MEDIA_STORAGE_DIRECTORY:
-        yield path
-        return
     try:
         records = dcmread(path).get("DirectoryRecordSequence") or []
         listed = [record.ReferencedFileID for record in records if "ReferencedFileID" in record]
+    except InvalidDicomError as error:
+        raise SourceError("it is no DICOMDIR") from error
     except Exception as error:
         raise SourceError(f"pydicom cannot read it: {error}") from error
+    if not listed:
+        # An instance that has this name, or a list of nothing; if it cannot be sent, that will be told.
+        yield path
     root = Path(path).parent
     for parts in listed:
         names = [parts] if isinstance(parts, str) else list(parts)
