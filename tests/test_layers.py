@@ -39,8 +39,11 @@ PURE = {
 #: The modules that may know the global reactor: the program, and the documented fallbacks.
 REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.requestor.connecting", "txdicom.storescp.tap"}
 DEPENDENCIES = {"pydicom", "twisted", "zope"}
-#: What is not needed, but used where it is installed: by the module that is named.
-OPTIONAL = {"tqdm": "txdicom.cli.reporting"}
+#: What only these may import, as it need not be installed.
+OPTIONAL = {"cryptography", "OpenSSL"}
+OPTIONAL_USERS = tuple(f"txdicom.storescp.tls.{name}" for name in ("binding", "connection", "context"))
+#: Likewise, by the one module that is named.
+DECORATION = {"tqdm": "txdicom.cli.reporting"}
 
 
 class Import(NamedTuple):
@@ -165,10 +168,12 @@ def function():
     def test_absolute(self) -> None:
         """Every import names its target in full, and nothing but the declared dependencies is needed."""
         for module, found in self.imports.items():
+            known = DEPENDENCIES | {"txdicom"} | (OPTIONAL if module in OPTIONAL_USERS else set())
             for target, _ in found:
                 top = target.split(".")[0]
-                known = top in sys.stdlib_module_names or top in DEPENDENCIES | {"txdicom"}
-                self.assertTrue(known or OPTIONAL.get(top) == module, (module, target))
+                self.assertTrue(
+                    top in sys.stdlib_module_names or top in known or DECORATION.get(top) == module, (module, target)
+                )
 
     def test_reactor(self) -> None:
         """Only the program itself, and the factories that were given no clock, take the global reactor."""
@@ -214,7 +219,7 @@ class FreshInterpreterTests(SynchronousTestCase):
         """Starting the receiver loads neither pydicom, which takes long, nor a reactor, which is twistd's to choose."""
         loaded = run("import txdicom.storescp.tap")
         self.assertIn("txdicom.storescp.service", loaded)
-        self.assertNotLoaded(loaded, "pydicom", "numpy", "twisted.internet.reactor", "txdicom.testing")
+        self.assertNotLoaded(loaded, "pydicom", "numpy", "twisted.internet.reactor", "txdicom.testing", *OPTIONAL_USERS)
 
     def test_plugin(self) -> None:
         """Twistd looks at the plugins of all it may run: ours must not cost it the library."""

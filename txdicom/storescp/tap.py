@@ -13,8 +13,10 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
     makeAdmission,
     makeConfiguration,
+    makeConnectionCreator,
     makeEndpoints,
     makeFileStore,
+    makeListener,
     makeObserver,
     makeProviders,
     makeStore,
@@ -23,6 +25,7 @@ from txdicom.storescp.assembly import (
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.tls.settings import TLSError
 
 __all__ = ["Options", "makeService"]
 
@@ -40,7 +43,8 @@ def makeService(options: Options) -> IService:
     try:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-    except (DictionaryError, OSError) as error:
+        creator = makeConnectionCreator(options)
+    except (DictionaryError, TLSError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
@@ -51,4 +55,12 @@ def makeService(options: Options) -> IService:
         admit=makeAdmission(options),
         observer=makeObserver(options),
     )
-    return ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"])
+    return ReceiverService(
+        reactor,
+        makeEndpoints(options),
+        factory,
+        files,
+        options["grace-period"],
+        listener=makeListener(factory, creator, clock),
+        reload=None if creator is None else creator.reload,
+    )
