@@ -134,7 +134,7 @@ class FallbackTests(WireTestCase):
         wire.received(USUAL)
         wire.close()
         wire.release()
-        self.assertEqual(self.turn.largeReads, 0)
+        self.assertEqual(self.turn.streams, 0)
 
     def test_otherTransports(self) -> None:
         transport = MemoryTransport(ADDRESS, ADDRESS)
@@ -209,20 +209,24 @@ class ReadTests(WireTestCase):
             wire.received(length)
             self.assertEqual(transport.bufferSize, size)
 
-    def test_notForAll(self) -> None:
-        """Only sixteen read much at once, so that a turn of the reactor does not take too long."""
-        wires = [self.wire() for _ in range(18)]
-        for wire, _, _ in wires:
+    def test_notForMany(self) -> None:
+        """When more than sixteen have much to read, all of them read less, so that a turn does not take too long."""
+        wires = [self.wire() for _ in range(17)]
+        for wire, _, _ in wires[:16] * 2:
             wire.received(USUAL)
-        self.assertEqual([transport.bufferSize for _, transport, _ in wires], [LARGE] * 16 + [USUAL] * 2)
-        wires[0][0].received(10)
-        wires[1][0].close()
-        for wire, _, _ in wires[16:]:
+        self.assertEqual({transport.bufferSize for _, transport, _ in wires[:16]}, {LARGE})
+        for wire, _, _ in wires * 2:
             wire.received(USUAL)
-        self.assertEqual([transport.bufferSize for _, transport, _ in wires[16:]], [LARGE] * 2)
+        self.assertEqual({transport.bufferSize for _, transport, _ in wires}, {USUAL})
+        for gone, end in ((0, lambda: wires[0][0].received(10)), (1, lambda: wires[1][0].close())):
+            end()
+            for wire, _, _ in wires[gone + 1 :]:
+                wire.received(USUAL)
+            self.assertEqual({transport.bufferSize for _, transport, _ in wires[gone + 1 :]}, {LARGE})
         for wire, _, _ in wires:
             wire.close()
-        self.assertEqual(self.turn.largeReads, 0)
+            wire.close()
+        self.assertEqual(self.turn.streams, 0)
 
     def test_notWhileThePeerDoesNotRead(self) -> None:
         """The same number bounds what is kept unsent."""
