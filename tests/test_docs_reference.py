@@ -31,9 +31,10 @@ from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
 from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
 from txdicom.storage.disk import Disk
-from txdicom.storescp import dictionary, dump, narration
+from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.log import dump, narration
 from txdicom.storescp.options import Options
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS

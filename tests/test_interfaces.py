@@ -47,7 +47,7 @@ from txdicom.interfaces import (
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import Verification, VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import ReceiverService
 from txdicom.testing import MemoryTransport, RawPeer, RecordingStore, connect, requestor

@@ -1,4 +1,4 @@
-"""Tests of `txdicom.storescp.narration`: what ``--verbose`` and ``--debug`` tell, and what they never do."""
+"""Tests of `txdicom.storescp.log.narration`: what ``--verbose`` and ``--debug`` tell, and what they never do."""
 
 # trial's assertions are not annotated:
 # mypy: allow-untyped-calls
@@ -21,7 +21,7 @@ from tests.receivers import CT, CT_CONTEXT, INSTANCE, ReceiverTestCase, dataPDUs
 from txdicom.dimse.commands import CEchoRQ, CStoreRQ, CStoreRSP, GenericCommand, encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.interfaces import IAssociationObserver, IStorageSCP
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.testing import RecordingStore, associateRQ, connectRaw
 from txdicom.uids import STORAGE_SOP_CLASSES
 from txdicom.upperlayer.items import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import count
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -55,6 +56,7 @@ class AcceptorFactory(Factory):
         self._admit = admit
         self._observer = observer
         self.associations: set[Association] = set()
+        self._numbers = count(1)
         self._established: set[Association] = set()
         self._perPeer: Counter[str] = Counter()
         # Connections without an association, the oldest first.
@@ -75,6 +77,7 @@ class AcceptorFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> UpperLayerProtocol:
         """Build the protocol of a new connection, with an association on top."""
         association = Association(self._services, self._configuration, self._clock, self._decide, self._observer)
+        association.number = next(self._numbers)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
             association, self._configuration, self._clock, closed=self._closed

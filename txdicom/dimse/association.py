@@ -62,6 +62,8 @@ class Association:
     :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
+    :ivar number: tells the associations of one acceptor apart, in logs; 0 on the requestor's side.
+    :ivar receivedLength: how many bytes of data sets the writers of all operations so far have been given.
     :ivar protocol: the upper layer; set by whoever builds it.
     """
 
@@ -84,6 +86,8 @@ class Association:
         self.callingAETitle = ""
         self.calledAETitle = ""
         self.contexts: dict[int, PresentationContext] = {}
+        self.number = 0
+        self.receivedLength = 0
         self._maximumLength = _DEFAULT_MAXIMUM_LENGTH
         self._operation: Operation | None = None
         # Whose data set is being read: the present operation, or nobody if it is to be drained.
@@ -167,6 +171,7 @@ class Association:
         self._queued = self._reading = None
         operation, self._operation = self._operation, None
         if operation is not None:
+            self.receivedLength += operation.receivedLength
             operation.abort(reason)
         if self._observer is not None:
             self._observer.associationEnded(self, reason)
@@ -245,6 +250,8 @@ class Association:
 
     def operationFinished(self) -> None:
         """The present operation has been answered: on with what waited for it."""
+        if self._operation is not None:
+            self.receivedLength += self._operation.receivedLength
         self._operation = None
         queued, self._queued = self._queued, None
         if self._releasing:

@@ -17,13 +17,15 @@ from txdicom.dimse.admission import (
     firstRefusal,
     refuseAll,
 )
-from txdicom.interfaces import IServiceProvider, IStorageSCP
+from txdicom.dimse.observers import Observers
+from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
 
@@ -54,11 +56,15 @@ def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider
     return [VerificationService(), StorageService(store)]
 
 
-def makeObserver(options: Options) -> AssociationLog | None:
+def makeObserver(options: Options, clock: IReactorTime) -> IAssociationObserver | None:
     """Build what tells of associations, if it is wanted."""
-    if not options["verbose"]:
-        return None
-    return AssociationLog(_log, debug=options["debug"], refusing=options["refuse"])
+    observers: list[IAssociationObserver] = []
+    if options["verbose"]:
+        refusing, contexts = options["refuse"], options["verbose-pc"]
+        observers.append(AssociationLog(_log, options["debug"], refusing, contexts))
+    if options["log-json"]:
+        observers.append(AssociationSummaries(_log, clock))
+    return Observers(observers) if observers else None
 
 
 def makeConfiguration(options: Options) -> Configuration:

@@ -21,6 +21,7 @@ from txdicom.storescp.assembly import (
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
+from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
 
@@ -38,9 +39,10 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
+        log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-    except (DictionaryError, OSError) as error:
+    except (DictionaryError, LogError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
@@ -49,6 +51,7 @@ def makeService(options: Options) -> IService:
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),
-        observer=makeObserver(options),
+        observer=makeObserver(options, clock),
     )
-    return ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"])
+    service = ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"])
+    return service if log is None else LoggedService(log, service)

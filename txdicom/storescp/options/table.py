@@ -8,6 +8,7 @@ from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.general import GENERAL
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.log import LOG
 from txdicom.storescp.options.groups.output import OUTPUT
 from txdicom.storescp.options.option import Group, Option, Refused
 
@@ -15,6 +16,7 @@ __all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
 
 GROUPS: tuple[Group, ...] = (
     GENERAL,
+    LOG,
     LISTENING,
     ADMISSION,
     OUTPUT,
