@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache, partial
 from itertools import count
 
 from twisted.internet.defer import Deferred
@@ -19,6 +20,7 @@ from txdicom.interfaces import IAssociationObserver, IServiceProvider
 from txdicom.upperlayer.negotiation import AcceptorPolicy, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
+from txdicom.upperlayer.transport import Outbox
 
 __all__ = ["AcceptorFactory"]
 
@@ -55,6 +57,7 @@ class AcceptorFactory(Factory):
         self._configuration = configuration or Configuration()
         self._admit = admit
         self._observer = observer
+        self._outbox = Outbox(clock)
         self.associations: set[Association] = set()
         self._numbers = count(1)
         self._established: set[Association] = set()
@@ -73,6 +76,8 @@ class AcceptorFactory(Factory):
             implementationClassUID=self._configuration.implementationClassUID,
             implementationVersionName=self._configuration.implementationVersionName,
         )
+        # The same peers ask for the same again and again.
+        self._negotiate = lru_cache(maxsize=64)(partial(negotiate, policy=self._policy))
 
     def buildProtocol(self, addr: IAddress | None) -> UpperLayerProtocol:
         """Build the protocol of a new connection, with an association on top."""
@@ -80,7 +85,7 @@ class AcceptorFactory(Factory):
         association.number = next(self._numbers)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
-            association, self._configuration, self._clock, closed=self._closed
+            association, self._configuration, self._clock, closed=self._closed, outbox=self._outbox
         )
         protocol.factory = self
         self.associations.add(association)
@@ -135,7 +140,7 @@ class AcceptorFactory(Factory):
             protocol.drop()
 
     def _decide(self, association: Association, request: AAssociateRQ) -> AAssociateAC | AAssociateRJ:
-        answer = self._refusal(association, request) or negotiate(request, self._policy)
+        answer = self._refusal(association, request) or self._negotiate(request)
         if isinstance(answer, AAssociateAC):
             self._established.add(association)
             self._perPeer[_hostOf(association)] += 1
