@@ -97,10 +97,17 @@ class ReferenceTests(SynchronousTestCase):
                     )
                     if isLog and isinstance(node.args[0], ast.Constant):
                         logged.add(node.args[0].value)
-        listed = firstColumn("storescp.rst", "With :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
+        listed = firstColumn("storescp.rst", "\nWith :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
         # One message is a variable there, because it is used for each of many lines.
+        listed.append("Association Summary ({stored} stored, {failed} failed, {bytes} bytes, {ended})")
         listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")
         self.assertEqual(sorted(listed), sorted(logged))
+
+    def test_summary(self) -> None:
+        """What the summary of an association has is listed, and nothing else."""
+        ended = re.findall(r'"([a-z]+)": ', (ROOT / "txdicom/storescp/log/summary.py").read_text())
+        listed = firstColumn("storescp.rst", "Its `event` is `association`")
+        self.assertEqual(set(listed) | {"event"}, set(ended) | {"why"} - {"ended"} | {"ended"})
 
 
 class ConformanceTests(SynchronousTestCase):

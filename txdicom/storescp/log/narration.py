@@ -21,6 +21,7 @@ from txdicom.dimse.status import describe
 from txdicom.errors import AssociationAborted, AssociationRejected, MessageError, PDUError
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
+from txdicom.soon import settled
 from txdicom.storescp.log.dump import (
     describeAnswer,
     describeCommand,
@@ -138,11 +139,9 @@ class NarratedStore:
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Open the store's writer."""
-        opening: Any = self._store.store(association, instance)
-        writer = await opening if hasattr(opening, "__await__") else opening
-        return _NarratedWriter(
-            writer, instance, NumberedLog(self._log, association), _DUMPED_LENGTH if self._dump else 0
-        )
+        writer = await settled(self._store.store(association, instance))
+        log = NumberedLog(self._log, association)
+        return _NarratedWriter(writer, instance, log, _DUMPED_LENGTH if self._dump else 0)
 
 
 @implementer(IAnsweredWriter)

@@ -30,10 +30,10 @@ class NumberedLog:
             "fields": {"association": association.number, **(fields or {})},
         }
 
-    def info(self, text: str, **values: Any) -> None:
+    def info(self, text: str, /, **values: Any) -> None:
         """Log what may be read by people who must not know of patients."""
         self._log.emit(LogLevel.info, text, **self._context, **values)
 
-    def debug(self, text: str, **values: Any) -> None:
+    def debug(self, text: str, /, **values: Any) -> None:
         """Log what may have patients' data in it."""
         self._log.emit(LogLevel.debug, text, **self._context, **values)

@@ -20,7 +20,7 @@ def _check(options: dict[str, Any]) -> None:
     options["debug"] = options["debug"] or level in ("debug", "trace")
     options["verbose"] = options["verbose"] or options["debug"] or level == "info"
     if options["verbose-pc"] and not options["verbose"]:
-        raise usage.UsageError("--verbose-pc can only be given with --verbose, --debug or --log-level info")
+        raise usage.UsageError("--verbose-pc can only be given with a --log-level of info, debug or trace")
 
 
 LOG = Group(
@@ -77,6 +77,7 @@ Say by one word how much to tell. Default warn.
         Option(
             name="verbose-pc",
             short=("+v",),
+            needs=("verbose", "debug", "log-level"),
             help="Say also what became of each presentation context; with --verbose or --debug.",
             manual="""
 Say also, for each association, what became of each presentation context that was proposed. Not without
@@ -88,7 +89,7 @@ Say also, for each association, what became of each presentation context that wa
             help="Write the log as JSON lines, with one summary for each association.",
             manual="""
 Write the log as JSON, an object on each line, and to it one summary for each association that ends: see `JSON lines`_.
-It goes where twistd would write its text. Not with twistd's `--logger` and `--syslog`, nor without twistd.
+It goes where twistd would write its text. Not where twistd is told to log elsewhere, nor without twistd.
 """,
         ),
     ),
