@@ -86,8 +86,8 @@ class AssociationLog:
         if not association.contexts:
             log.info("    (but no valid presentation contexts)")
         if self._contexts:
-            lines = "\n".join(f"    {line}" for line in describeContexts(request, response))
-            log.info("Presentation Contexts:\n{lines}", lines=lines)
+            lines = "".join(f"\n    {line}" for line in describeContexts(request, response))
+            log.info("Presentation Contexts:{lines}", lines=lines)
         if self._debug:
             _logLines(log, "Answered", describeAnswer(response))
 
