@@ -28,6 +28,7 @@ from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
 
 __all__ = [
     "makeAdmission",
@@ -53,7 +54,17 @@ def makeEndpoints(options: Options) -> list[str]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
-    return [VerificationService(), StorageService(store)]
+    transferSyntaxes = options["transfer-syntaxes"]
+    return [
+        VerificationService(transferSyntaxes=transferSyntaxes),
+        StorageService(store, _sopClasses(options), transferSyntaxes),
+    ]
+
+
+def _sopClasses(options: Options) -> tuple[str, ...]:
+    if options["promiscuous"]:
+        return (OTHER_STORAGE_SOP_CLASSES,)
+    return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
 def makeObserver(options: Options, clock: IReactorTime) -> IAssociationObserver | None:

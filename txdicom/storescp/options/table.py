@@ -9,6 +9,7 @@ from txdicom.storescp.options.groups.general import GENERAL
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
 from txdicom.storescp.options.groups.log import LOG
+from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
 from txdicom.storescp.options.option import Group, Option, Refused
 
@@ -19,6 +20,7 @@ GROUPS: tuple[Group, ...] = (
     LOG,
     LISTENING,
     ADMISSION,
+    NEGOTIATION,
     OUTPUT,
     LIMITS,
     FAULTS,
