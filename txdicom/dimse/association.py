@@ -52,7 +52,7 @@ class Association:
     """
     One association with one peer.
 
-    :param services: who answers the peer's requests.
+    :param services: who answers the peer's requests; an acceptor may put others in their place when it decides.
     :param configuration: lengths and times.
     :param clock: timers run on it.
     :param decide: answers the A-ASSOCIATE-RQ; needed on the acceptor's side only.
@@ -77,7 +77,7 @@ class Association:
         decide: Callable[[Association, AAssociateRQ], Soon[AAssociateAC | AAssociateRJ]] | None = None,
         observer: IAssociationObserver | None = None,
     ) -> None:
-        self._services = services
+        self.services = services
         self._configuration = configuration
         self._clock = clock
         self._decide = decide
@@ -236,7 +236,7 @@ class Association:
     def _startOperation(self, context: PresentationContext, request: Request) -> None:
         self._operation = self._reading = operation = Operation(self, context, request)
         try:
-            provider = self._services.providerOf(request)
+            provider = self.services.providerOf(request)
         except DIMSEError:
             operation.refuse(Failure())
         else:
