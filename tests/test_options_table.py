@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from contextlib import redirect_stdout
 from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 from shutil import which
 
 from twisted.python import usage
@@ -21,11 +22,13 @@ from txdicom.storescp.options.option import Group, Option
 from txdicom.storescp.options.table import BY_SPELLING, GROUPS, OPTIONS
 
 #: What each option that takes something may be given: a value that is not the default, and one that is refused.
-VALUES: dict[str, tuple[str, str]] = {
+VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "accept-calling-aet": ("CT1", "\t"),
     "accept-from": ("10.0.0.0/8", "10"),
     "acse-timeout": ("5", "0"),
     "aetitle": ("ARCHIVE", ""),
+    "config": (str(Path(__file__).parent / "options.toml"), "/none.toml"),
+    "config-file": ((str(Path(__file__).parent / "profile.cfg"), "Default"), ""),
     "dimse-timeout": ("5", "-1"),
     "duplicates": ("keep", "lose"),
     "endpoint": ("unix:/a", ""),
@@ -49,7 +52,8 @@ TAKEN_BY_LETTERS = {"-id"}
 
 def written(name: str, which: int = 0) -> list[str]:
     """Write an option with what it may be given, or with what is refused, for each of its arguments."""
-    return [f"--{name}", *(VALUES[name][which] for _ in OPTIONS[name].takes)]
+    value = VALUES[name][which] if OPTIONS[name].takes else ()
+    return [f"--{name}", *(value if isinstance(value, tuple) else [value] * len(OPTIONS[name].takes))]
 
 
 def needed(option: Option) -> list[str]:

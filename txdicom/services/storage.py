@@ -67,7 +67,8 @@ class StorageService:
     Offers storage as an SCP.
 
     :param provider: takes the instances.
-    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others.
+    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
+        well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
     """
 
@@ -76,11 +77,13 @@ class StorageService:
     def __init__(
         self,
         provider: IStorageSCP,
-        sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
+        sopClasses: Sequence[str] | Mapping[str, TransferSyntaxes] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
     ) -> None:
         self._provider = provider
-        self.presentationContexts: Mapping[str, TransferSyntaxes] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = (
+            sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        )
 
     def requestReceived(
         self, association: Association, context: PresentationContext, request: CStoreRQ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -26,9 +27,8 @@ from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
-from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
-from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 
 __all__ = [
     "makeAdmission",
@@ -44,7 +44,7 @@ __all__ = [
 _log = Logger("storescp")
 
 
-def makeEndpoints(options: Options) -> list[str]:
+def makeEndpoints(options: Mapping[str, Any]) -> list[str]:
     """Say where to listen, in Twisted's notation."""
     descriptions = list(options["endpoints"])
     if options["port"] is not None:
@@ -52,8 +52,15 @@ def makeEndpoints(options: Options) -> list[str]:
     return descriptions
 
 
-def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
+def makeProviders(options: Mapping[str, Any], store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
+    contexts = options["presentation-contexts"]
+    if contexts is not None:
+        providers: list[IServiceProvider] = []
+        storing = dict(contexts)
+        if VERIFICATION in storing:
+            providers.append(VerificationService(transferSyntaxes=storing.pop(VERIFICATION)))
+        return [*providers, StorageService(store, storing)]
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
@@ -61,13 +68,13 @@ def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider
     ]
 
 
-def _sopClasses(options: Options) -> tuple[str, ...]:
+def _sopClasses(options: Mapping[str, Any]) -> tuple[str, ...]:
     if options["promiscuous"]:
         return (OTHER_STORAGE_SOP_CLASSES,)
     return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
-def makeObserver(options: Options, clock: IReactorTime) -> IAssociationObserver | None:
+def makeObserver(options: Mapping[str, Any], clock: IReactorTime) -> IAssociationObserver | None:
     """Build what tells of associations, if it is wanted."""
     observers: list[IAssociationObserver] = []
     if options["verbose"]:
@@ -78,10 +85,10 @@ def makeObserver(options: Options, clock: IReactorTime) -> IAssociationObserver 
     return Observers(observers) if observers else None
 
 
-def makeConfiguration(options: Options) -> Configuration:
+def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
     """Gather the bounds and times."""
     # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
-    longest = max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"])
+    longest = max(map(_longestDelay, (options, *options["titles"].values())))
     return Configuration(
         maximumPDULength=options["max-pdu"],
         maximumDataSetLength=options["max-object-size"],
@@ -95,7 +102,11 @@ def makeConfiguration(options: Options) -> Configuration:
     )
 
 
-def makeAdmission(options: Options) -> Admission:
+def _longestDelay(options: Mapping[str, Any]) -> float:
+    return float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+
+
+def makeAdmission(options: Mapping[str, Any]) -> Admission:
     """Say who may come in."""
     policies: list[Admission] = []
     if options["refuse"]:
@@ -109,7 +120,7 @@ def makeAdmission(options: Options) -> Admission:
     return firstRefusal(policies)
 
 
-def makeFileStore(options: Options, reactor: Any) -> FileStore:
+def makeFileStore(options: Mapping[str, Any], reactor: Any) -> FileStore:
     """
     Build the store that keeps files.
 
@@ -130,7 +141,7 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def makeStore(options: Options, files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
+def makeStore(options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
     if options["faults"]:

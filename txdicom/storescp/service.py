@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
 from txdicom.storage.filestore import FileStore
+from txdicom.storage.filestores import FileStores
 
 __all__ = ["ReceiverService", "StartError"]
 
@@ -54,7 +55,7 @@ class ReceiverService(MultiService):
     Listens on endpoints, and lets messages finish when it stops.
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param files: the store to close at the end, if it is one that has to be.
+    :param files: the store to open first and to close at the end, if it is one that has to be; or several.
     :param grace: how many seconds messages may take to finish when the service stops.
     """
 
@@ -63,7 +64,7 @@ class ReceiverService(MultiService):
         reactor: Any,
         descriptions: Sequence[str],
         factory: AcceptorFactory,
-        files: FileStore | None = None,
+        files: FileStore | FileStores | None = None,
         grace: float = 10.0,
     ) -> None:
         super().__init__()

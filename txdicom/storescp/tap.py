@@ -24,6 +24,7 @@ from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
 from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.titles import makeTitles
 
 __all__ = ["Options", "makeService"]
 
@@ -42,6 +43,7 @@ def makeService(options: Options) -> IService:
         log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         files = None if options["ignore"] else makeFileStore(options, reactor)
+        titles = makeTitles(options, reactor)
     except (DictionaryError, LogError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
@@ -52,6 +54,7 @@ def makeService(options: Options) -> IService:
         clock,
         admit=makeAdmission(options),
         observer=makeObserver(options, clock),
+        entities=titles.entities,
     )
-    service = ReceiverService(reactor, makeEndpoints(options), factory, files, options["grace-period"])
+    service = ReceiverService(reactor, makeEndpoints(options), factory, titles.stores(files), options["grace-period"])
     return service if log is None else LoggedService(log, service)

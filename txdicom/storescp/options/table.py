@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txdicom.storescp.options.groups.admission import ADMISSION
+from txdicom.storescp.options.groups.configuration import CONFIGURATION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.general import GENERAL
@@ -17,6 +18,7 @@ __all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
 
 GROUPS: tuple[Group, ...] = (
     GENERAL,
+    CONFIGURATION,
     LOG,
     LISTENING,
     ADMISSION,

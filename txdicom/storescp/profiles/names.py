@@ -103,4 +103,4 @@ def uidOf(name: str) -> str | None:
     if name in _NAMES:
         return _NAMES[name]
     keyword = name.removeprefix(_RETIRED)
-    return next((uid for uid, entry in UID_dictionary.items() if entry[4] == keyword), None)
+    return next((uid for uid, entry in UID_dictionary.items() if entry[4] == keyword != ""), None)
