@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -84,7 +84,7 @@ class EverybodyTests(FileTestCase):
             value = "true" if not option.takes else '["", ""]' if len(option.takes) > 1 else '"\\u0000"'
             errors = io.StringIO()
             self.patch(sys, "stderr", errors)
-            with suppress(SystemExit):
+            with contextlib.suppress(SystemExit):
                 self.parse(f"{option.name} = {value}", "-i", "104")
             known = "is not an option of configuration files" not in errors.getvalue()
             self.assertEqual(known, option.answer is None and option.name != "config", option.name)
