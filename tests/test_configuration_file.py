@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.documents import DOCS, loadModule
 from tests.receivers import CT, FILE_NAME, PROPOSED, ReceiverTestCase, dataPDUs, dataSet, filesIn, statusesIn, storeRQ
 from txdicom.storescp.options import Options
 from txdicom.storescp.options.table import OPTIONS
@@ -23,6 +24,7 @@ from txdicom.testing import RawPeer, associateRQ, connectRaw
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
+tables = loadModule(DOCS / "_ext" / "tables.py")
 PROFILE = Path(__file__).parent / "profile.cfg"
 
 
@@ -159,6 +161,36 @@ class EverybodyTests(FileTestCase):
         self.assertRaises(SystemExit, self.parse, deep, "104")
 
 
+class ListingTests(SynchronousTestCase):
+    """The file that the documentation shows."""
+
+    def test_listing(self) -> None:
+        """It is read, with two AE titles that differ in what it says."""
+        home = Path(self.mktemp()).absolute()
+        (home / "received" / "research").mkdir(parents=True)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(home)
+        options = Options()
+        options.parseOptions(["--config", str(DOCS / "listings" / "receiver.toml")])
+        research, quality = options["titles"]["RESEARCH"], options["titles"]["QA ROOM 1"]
+        self.assertEqual((options["port"], options["aetitle"]), (11112, "ROUTER"))
+        self.assertEqual((research["output-directory"], research["duplicates"]), (f"{home}/received/research", "keep"))
+        self.assertEqual((research["calling-aets"], research["promiscuous"]), (["CT1", "CT2"], True))
+        self.assertEqual((quality["ignore"], quality["output-directory"]), (True, f"{home}/received"))
+        self.assertEqual(quality["networks"], options["networks"])
+
+    def test_everyOptionOfATitleIsOne(self) -> None:
+        """What the documentation lists may be in a table, and nothing else."""
+        listed = {row[0].removeprefix("--") for row in tables.titleOptions()[1]}
+        self.assertEqual(listed, {option.name for option in OPTIONS.values() if option.perTitle})
+        self.assertGreaterEqual(
+            listed, {"output-directory", "accept-calling-aet", "promiscuous", "config-file", "fault"}
+        )
+        self.assertTrue(
+            listed.isdisjoint({"port", "endpoint", "max-associations", "log-json", "aetitle", "enable-tls"})
+        )
+
+
 class TitlesTests(ReceiverTestCase):
     """AE titles with options of their own."""
 
@@ -195,10 +227,6 @@ class TitlesTests(ReceiverTestCase):
         self.assertEqual((filesIn(self.own), filesIn(self.directory)), ([FILE_NAME], []))
         self.storeAt("ANYBODY")
         self.assertEqual((filesIn(self.own), filesIn(self.directory)), ([FILE_NAME], [FILE_NAME]))
-        stopped = self.service.stopService()
-        self.reactor.pump([1.0] * 20)
-        self.successResultOf(stopped)
-        self.assertEqual(sorted(os.listdir(self.own)), [FILE_NAME])
 
     def test_guests(self) -> None:
         """Each title says who may come in; what is for everybody counts where it says nothing."""

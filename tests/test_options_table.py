@@ -23,14 +23,20 @@ from txdicom.storescp.options.table import BY_SPELLING, GROUPS, OPTIONS
 
 #: What each option that takes something may be given: a value that is not the default, and one that is refused.
 VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
+    "add-cert-dir": ("/", ""),
+    "add-cert-file": ("/a", ""),
+    "add-crl-file": ("/a", ""),
     "accept-calling-aet": ("CT1", "\t"),
     "accept-from": ("10.0.0.0/8", "10"),
     "acse-timeout": ("5", "0"),
     "aetitle": ("ARCHIVE", ""),
     "config": (str(Path(__file__).parent / "options.toml"), "/none.toml"),
     "config-file": ((str(Path(__file__).parent / "profile.cfg"), "Default"), ""),
+    "cipher": ("TLS_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_NULL_SHA"),
+    "dhparam": ("/a", ""),
     "dimse-timeout": ("5", "-1"),
     "duplicates": ("keep", "lose"),
+    "enable-tls": ("/a", ""),
     "endpoint": ("unix:/a", ""),
     "fault": ("all:abort", "all"),
     "grace-period": ("5", "x"),
@@ -41,10 +47,12 @@ VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "max-pdu": ("8192", "5"),
     "min-free-space": ("5K", "5Q"),
     "output-directory": ("/", ""),
+    "passwd-file": ("/a", ""),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "use-passwd": ("word", ""),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}

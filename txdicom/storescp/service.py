@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
@@ -16,6 +16,7 @@ from twisted.application.service import MultiService
 from twisted.application.strports import service as listeningService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from txdicom.dimse.acceptor import AcceptorFactory
@@ -57,6 +58,8 @@ class ReceiverService(MultiService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param files: the store to open first and to close at the end, if it is one that has to be; or several.
     :param grace: how many seconds messages may take to finish when the service stops.
+    :param listener: what serves the connections; by itself the factory, and else something around it.
+    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
     """
 
     def __init__(
@@ -66,15 +69,19 @@ class ReceiverService(MultiService):
         factory: AcceptorFactory,
         files: FileStore | FileStores | None = None,
         grace: float = 10.0,
+        listener: IProtocolFactory | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
         self._factory = factory
         self._files = files
         self._grace = grace
+        self._reload = reload
+        self._beforeHangup: Any = None
         for description in descriptions:
             try:
-                listening = listeningService(description, factory, reactor)
+                listening = listeningService(description, listener or factory, reactor)
             except Exception as error:
                 # Endpoints are plugins, and each complains of its parameters, its files or its imports in its own way.
                 reason = str(error) or type(error).__name__
@@ -109,6 +116,11 @@ class ReceiverService(MultiService):
             if self._files is not None:
                 self._files.close()
             raise _failed(_sentence(error)) from error
+        if self._reload is not None and threading.current_thread() is threading.main_thread():
+            self._beforeHangup = signal.signal(signal.SIGHUP, self._hungUp)
+
+    def _hungUp(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reload)
 
     async def _stop(self) -> None:
         with self._hurried():
@@ -117,6 +129,8 @@ class ReceiverService(MultiService):
             await self._factory.disconnect(_PATIENCE)
             if self._files is not None:
                 await self._files.close()
+        if self._beforeHangup is not None:
+            signal.signal(signal.SIGHUP, self._beforeHangup)
 
     def stopService(self) -> Deferred[Any]:
         """

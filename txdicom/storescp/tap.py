@@ -13,8 +13,10 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
     makeAdmission,
     makeConfiguration,
+    makeConnectionCreator,
     makeEndpoints,
     makeFileStore,
+    makeListener,
     makeObserver,
     makeProviders,
     makeStore,
@@ -25,6 +27,7 @@ from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
 from txdicom.storescp.titles import makeTitles
+from txdicom.storescp.tls.settings import TLSError
 
 __all__ = ["Options", "makeService"]
 
@@ -44,7 +47,8 @@ def makeService(options: Options) -> IService:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         files = None if options["ignore"] else makeFileStore(options, reactor)
         titles = makeTitles(options, reactor)
-    except (DictionaryError, LogError, OSError) as error:
+        creator = makeConnectionCreator(options)
+    except (DictionaryError, LogError, TLSError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
@@ -56,5 +60,13 @@ def makeService(options: Options) -> IService:
         observer=makeObserver(options, clock),
         entities=titles.entities,
     )
-    service = ReceiverService(reactor, makeEndpoints(options), factory, titles.stores(files), options["grace-period"])
+    service = ReceiverService(
+        reactor,
+        makeEndpoints(options),
+        factory,
+        titles.stores(files),
+        options["grace-period"],
+        listener=makeListener(factory, creator, clock),
+        reload=None if creator is None else creator.reload,
+    )
     return service if log is None else LoggedService(log, service)

@@ -26,6 +26,8 @@ __all__ = ["AssociationSummaries"]
 
 #: How much is shown of why an association ended, in characters.
 _LONGEST_REASON = 200
+#: Likewise of the subject of a certificate.
+_LONGEST_SUBJECT = 200
 
 
 class _Tally:
@@ -94,6 +96,8 @@ class AssociationSummaries:
             "rate": _rate(association.receivedLength, tally.lastAnswer - tally.firstRequest),
             **_ending(reason.value),
         }
+        if association.peerCertificate is not None:
+            fields["certificate"] = printable(association.peerCertificate.subject.rfc4514_string(), _LONGEST_SUBJECT)
         log = NumberedLog(self._log, association, fields)
         log.info("Association Summary ({stored} stored, {failed} failed, {bytes} bytes, {ended})", **fields)
 
