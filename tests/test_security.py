@@ -13,11 +13,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tests.documents import PROGRAM, firstCells, parse
+from tests.documents import PROGRAM, ROOT, firstCells, parse
 from tests.headvectors import EXPLICIT_LITTLE, ITEM, PATIENT_NAME, SYNTAXES, UNDEFINED, element, header
 from tests.receivers import FILE_NAME, ReceiverTestCase, dataPDUs, filesIn, statusesIn
 from tests.receivers import dataSet as programsDataSet
@@ -131,6 +132,14 @@ class PathTests(ConversationTestCase):
 class SourceTests(ConversationTestCase):
     """What the program does not do at all."""
 
+    #: Where something of the kind is done all the same, for what the operator has put on the command line: programs
+    #: are looked for and run, and files renamed by a call that Python does not have.
+    EXCEPTIONS: ClassVar = {
+        "commandline.py": {"shutil"},
+        "process.py": {"shutil", "spawnProcess"},
+        "renaming.py": {"ctypes"},
+    }
+
     def test_nothingIsRun(self) -> None:
         """No module starts programs, evaluates text, unpickles, calls foreign code, or changes who it runs as."""
         modules = {"subprocess", "multiprocessing", "pty", "pickle", "marshal", "ctypes", "shutil", "tempfile"}
@@ -138,19 +147,24 @@ class SourceTests(ConversationTestCase):
             *("system", "popen", "posix_spawn", "spawnProcess", "fork", "eval", "exec", "compile", "__import__"),
             *("setuid", "seteuid", "setreuid", "setresuid", "setgid", "setgroups", "chmod", "chown", "execv", "execve"),
         }
+        done: dict[str, set[str]] = {}
         for path in PROGRAM:
+            found = set()
             for node in ast.walk(parse(path)):
                 if isinstance(node, ast.Import):
-                    self.assertEqual(modules & {name.name.partition(".")[0] for name in node.names}, set(), path)
+                    found |= modules & {name.name.partition(".")[0] for name in node.names}
                 elif isinstance(node, ast.ImportFrom):
-                    self.assertNotIn((node.module or "").partition(".")[0], modules, path)
+                    found |= modules & {(node.module or "").partition(".")[0]}
                 elif isinstance(node, ast.Call):
                     function = node.func
                     # re.compile is a method of that name and does something else.
                     if isinstance(function, ast.Name):
-                        self.assertNotIn(function.id, calls, path)
+                        found |= calls & {function.id}
                     elif isinstance(function, ast.Attribute) and ast.unparse(function.value) != "re":
-                        self.assertNotIn(function.attr, calls, path)
+                        found |= calls & {function.attr}
+            if found:
+                done[str(path.relative_to(ROOT / "txdicom/storescp/hooks"))] = found
+        self.assertEqual(done, self.EXCEPTIONS)
 
 
 class MemoryTests(ConversationTestCase):

@@ -11,6 +11,10 @@ From the wire upwards::
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
 
+And beside it, for programs that work on what a receiver stores::
+
+    IReceiverPlugin       is told of instances that were stored and of studies that have ended
+
 Wherever a result may be a Deferred, it may also be a plain value or a coroutine.
 """
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
     from txdicom.services.storage import ReceivedInstance
+    from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
@@ -35,11 +40,14 @@ __all__ = [
     "IAnsweredWriter",
     "IAssociationObserver",
     "IDataSetWriter",
+    "IFileWriter",
     "IPDUReceiver",
+    "IReceiverPlugin",
     "IServiceProvider",
     "IStorageSCP",
     "IUpperLayerUser",
     "IVerificationSCP",
+    "IWithdrawableWriter",
     "Soon",
 ]
 
@@ -181,6 +189,30 @@ class IAnsweredWriter(IDataSetWriter):
         """Called once, after `commit`. A Deferred delays the next request of this association, and nothing else."""
 
 
+class IFileWriter(IDataSetWriter):
+    """A writer that keeps its instance in a file."""
+
+    path: str = Attribute("Absolute; where the file will be, and after `commit` where it is.")
+
+
+class IWithdrawableWriter(IFileWriter):
+    """
+    A writer whose file can be taken away again after `commit`, before its sender is told of it.
+
+    After `commit` has succeeded, exactly one of the two is called.
+    """
+
+    def keep() -> Soon[None]:
+        """The file stays."""
+
+    def withdraw() -> Soon[None]:
+        """
+        The file goes, and one that it had replaced comes back. Must not raise.
+
+        A file that somebody else has put in its place meanwhile is left alone.
+        """
+
+
 class IVerificationSCP(Interface):
     """Answers C-ECHO (PS3.4 Annex A)."""
 
@@ -197,3 +229,23 @@ class IStorageSCP(Interface):
 
         :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse (0xA700, ...).
         """
+
+
+class IReceiverPlugin(Interface):
+    """
+    Is told what a receiver has stored: ``storescp --plugin``.
+
+    What is raised, or what a Deferred or a coroutine fails with, is logged and does no harm, but where `instanceStored`
+    says otherwise. An event that takes longer than ``--exec-timeout`` is cancelled.
+    """
+
+    def instanceStored(event: InstanceStored) -> Soon[None]:
+        """
+        An instance has been stored and its sender told so.
+
+        With ``--exec-sync`` the sender has not been told yet: raising `DIMSEError` withdraws the instance and answers
+        with that status, anything else withdraws it and is answered 0x0110.
+        """
+
+    def studyEnded(event: StudyEnded) -> Soon[None]:
+        """All instances of a study have been told, and no more came for ``--eostudy-timeout``."""

@@ -18,7 +18,7 @@ from txdicom.errors import RejectReason, RejectResult
 from txdicom.interfaces import IAssociationObserver, IServiceProvider
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
-from txdicom.upperlayer.transport import Outbox
+from txdicom.upperlayer.transport import ReactorTurn
 
 __all__ = ["AcceptorFactory"]
 
@@ -58,7 +58,7 @@ class AcceptorFactory(Factory):
         self._entities = dict(entities or {})
         self._configuration = configuration or Configuration()
         self._observer = observer
-        self._outbox = Outbox(clock)
+        self._turn = ReactorTurn(clock)
         self.associations: set[Association] = set()
         self._numbers = count(1)
         self._established: set[Association] = set()
@@ -79,7 +79,7 @@ class AcceptorFactory(Factory):
         association.number = next(self._numbers)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
-            association, self._configuration, self._clock, closed=self._closed, outbox=self._outbox
+            association, self._configuration, self._clock, closed=self._closed, turn=self._turn
         )
         protocol.factory = self
         self.associations.add(association)

@@ -15,9 +15,11 @@ from txdicom.storage.filesystem import isRemote
 from txdicom.storage.rundirectory import RunDirectory, removeStale
 from txdicom.storage.stability import SharedSync
 
-__all__ = ["CREATE", "OutputDirectory"]
+__all__ = ["CREATE", "CREATE_READABLE", "OutputDirectory"]
 
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+CREATE = os.O_WRONLY | _CREATE
+CREATE_READABLE = os.O_RDWR | _CREATE
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -29,6 +31,7 @@ class OutputDirectory:
 
     :param path: where it is.
     :param hardLinks: whether files will be given names by link(2).
+    :ivar path: where it was when it was opened.
     :ivar descriptor: of the directory.
     :ivar run: descriptor of where files are before they have their names.
     :ivar isRemote: whether the file system waits for another machine.
@@ -36,6 +39,7 @@ class OutputDirectory:
     """
 
     def __init__(self, path: str, hardLinks: bool) -> None:
+        self.path = path
         self.descriptor = os.open(path, _OPEN_DIRECTORY)
         try:
             removeStale(self.descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
@@ -25,8 +26,14 @@ from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageS
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
-from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
+from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.command import CommandPlugin
+from txdicom.storescp.hooks.plugins import loadPlugin
+from txdicom.storescp.hooks.renaming import renameFiles
+from txdicom.storescp.hooks.store import WANTED, HookedStore
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "makeAdmission",
+    "makeAnnouncer",
     "makeConfiguration",
     "makeConnectionCreator",
     "makeEndpoints",
@@ -65,17 +73,18 @@ def makeEndpoints(options: Mapping[str, Any]) -> list[str]:
 
 def makeProviders(options: Mapping[str, Any], store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
+    wanted = makeNaming(options).wanted | (WANTED if _hasHooks(options) else frozenset())
     contexts = options["presentation-contexts"]
     if contexts is not None:
         providers: list[IServiceProvider] = []
         storing = dict(contexts)
         if VERIFICATION in storing:
             providers.append(VerificationService(transferSyntaxes=storing.pop(VERIFICATION)))
-        return [*providers, StorageService(store, storing)]
+        return [*providers, StorageService(store, storing, wanted=wanted)]
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
-        StorageService(store, _sopClasses(options), transferSyntaxes),
+        StorageService(store, _sopClasses(options), transferSyntaxes, wanted),
     ]
 
 
@@ -114,7 +123,8 @@ def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
 
 
 def _longestDelay(options: Mapping[str, Any]) -> float:
-    return float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    sleeping = float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    return sleeping + (options["exec-timeout"] if options["exec-sync"] else 0.0)
 
 
 def makeAdmission(options: Mapping[str, Any]) -> Admission:
@@ -200,11 +210,15 @@ def makeFileStore(options: Mapping[str, Any], reactor: Any) -> FileStore:
 
     :raises OSError: it cannot work with its directory.
     """
+    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
-        duplicates=Duplicates(options["duplicates"]),
+        naming=naming.name,
+        form=makeForm(options),
+        duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
+        withdrawable=options["exec-sync"] and _hasHooks(options),
         disk=Disk(reactor),
     )
 
@@ -215,9 +229,41 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def makeStore(options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
+def _hasHooks(options: Mapping[str, Any]) -> bool:
+    """Whether anybody wants to hear of instances and studies."""
+    names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
+    return any(options[name] for name in names)
+
+
+def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
+    """
+    Build what tells commands and plugins of instances and studies, if there are any.
+
+    :raises ValueError: a plugin cannot be used; the message is a sentence about it.
+    """
+    if not _hasHooks(options):
+        return None
+    plugins = [loadPlugin(name) for name in options["plugins"]]
+    onReception, onEndOfStudy = options["exec-on-reception"], options["exec-on-eostudy"]
+    if onReception is not None or onEndOfStudy is not None:
+        plugins.append(CommandPlugin(reactor, onReception, onEndOfStudy))
+    return Announcer(
+        plugins,
+        IReactorTime(reactor),
+        timeLimit=options["exec-timeout"],
+        atOnce=options["exec-at-once"],
+        studyTimeout=options["eostudy-timeout"],
+        rename=partial(renameFiles, Disk(reactor)) if options["rename-on-eostudy"] else None,
+    )
+
+
+def makeStore(
+    options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
+    if announcer is not None:
+        store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
         store = FaultyStore(store, clock, options["faults"])
     if options["verbose"]:

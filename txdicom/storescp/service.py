@@ -23,6 +23,8 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
 from txdicom.storage.filestore import FileStore
 from txdicom.storage.filestores import FileStores
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.announcers import Announcers
 
 __all__ = ["ReceiverService", "StartError"]
 
@@ -57,9 +59,10 @@ class ReceiverService(MultiService):
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param files: the store to open first and to close at the end, if it is one that has to be; or several.
-    :param grace: how many seconds messages may take to finish when the service stops.
+    :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
     :param listener: what serves the connections; by itself the factory, and else something around it.
     :param reload: called when the process gets SIGHUP; None leaves that signal alone.
+    :param announcer: tells commands and plugins of what is received, and in the end of what they have not heard yet.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ReceiverService(MultiService):
         grace: float = 10.0,
         listener: IProtocolFactory | None = None,
         reload: Callable[[], None] | None = None,
+        announcer: Announcer | Announcers | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -79,6 +83,7 @@ class ReceiverService(MultiService):
         self._grace = grace
         self._reload = reload
         self._beforeHangup: Any = None
+        self._announcer = announcer
         for description in descriptions:
             try:
                 listening = listeningService(description, listener or factory, reactor)
@@ -127,16 +132,24 @@ class ReceiverService(MultiService):
             await self._factory.drain(self._grace)
             await super().stopService()
             await self._factory.disconnect(_PATIENCE)
+            if self._announcer is not None:
+                await self._announcer.stop(self._grace)
             if self._files is not None:
                 await self._files.close()
         if self._beforeHangup is not None:
             signal.signal(signal.SIGHUP, self._beforeHangup)
 
+    def _giveUp(self) -> None:
+        self._factory.abortAll()
+        if self._announcer is not None:
+            self._announcer.abandon()
+
     def stopService(self) -> Deferred[Any]:
         """
         Stop: refuse new associations, end idle ones, let messages finish within the grace period, then listen no more.
 
-        A further SIGTERM or SIGINT meanwhile ends the grace period.
+        Then studies are taken for ended, and commands and plugins get as much time for what they have not done. A
+        further SIGTERM or SIGINT meanwhile ends either period.
         """
         return Deferred.fromCoroutine(self._stop())
 
@@ -145,7 +158,7 @@ class ReceiverService(MultiService):
         """While this lasts, a signal does not ask to stop, which we do, but to be quick about it."""
 
         def hurry(number: int, frame: FrameType | None) -> None:
-            self._reactor.callFromThread(self._factory.abortAll)
+            self._reactor.callFromThread(self._giveUp)
 
         if threading.current_thread() is not threading.main_thread():
             yield

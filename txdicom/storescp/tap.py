@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
     makeAdmission,
+    makeAnnouncer,
     makeConfiguration,
     makeConnectionCreator,
     makeEndpoints,
@@ -45,15 +46,16 @@ def makeService(options: Options) -> IService:
     try:
         log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
+        announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-        titles = makeTitles(options, reactor)
+        titles = makeTitles(options, reactor, files, announcer)
         creator = makeConnectionCreator(options)
-    except (DictionaryError, LogError, TLSError, OSError) as error:
+    except (DictionaryError, LogError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
     factory = AcceptorFactory(
-        makeProviders(options, makeStore(options, files, clock)),
+        makeProviders(options, makeStore(options, files, clock, announcer)),
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),
@@ -64,9 +66,10 @@ def makeService(options: Options) -> IService:
         reactor,
         makeEndpoints(options),
         factory,
-        titles.stores(files),
+        titles.files,
         options["grace-period"],
         listener=makeListener(factory, creator, clock),
         reload=None if creator is None else creator.reload,
+        announcer=titles.announcer,
     )
     return service if log is None else LoggedService(log, service)

@@ -6,10 +6,13 @@ from txdicom.storescp.options.groups.admission import ADMISSION
 from txdicom.storescp.options.groups.configuration import CONFIGURATION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
+from txdicom.storescp.options.groups.forms import FORMS
 from txdicom.storescp.options.groups.general import GENERAL
+from txdicom.storescp.options.groups.hooks import HOOKS
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
 from txdicom.storescp.options.groups.log import LOG
+from txdicom.storescp.options.groups.names import NAMES
 from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
 from txdicom.storescp.options.groups.tls import TLS
@@ -26,6 +29,9 @@ GROUPS: tuple[Group, ...] = (
     NEGOTIATION,
     TLS,
     OUTPUT,
+    NAMES,
+    FORMS,
+    HOOKS,
     LIMITS,
     FAULTS,
     ALWAYS,
