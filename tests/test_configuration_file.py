@@ -10,11 +10,25 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tests.documents import DOCS, loadModule
-from tests.receivers import CT, FILE_NAME, PROPOSED, ReceiverTestCase, dataPDUs, dataSet, filesIn, statusesIn, storeRQ
+from tests.receivers import (
+    CT,
+    FILE_NAME,
+    INSTANCE,
+    PROPOSED,
+    ReceiverTestCase,
+    dataPDUs,
+    dataSet,
+    filesIn,
+    statusesIn,
+    storeRQ,
+)
+from txdicom.interfaces import IReceiverPlugin
 from txdicom.storescp.options import Options
 from txdicom.storescp.options.table import OPTIONS
 from txdicom.storescp.options.tomlfile import LONGEST_FILE
@@ -26,6 +40,24 @@ from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
 tables = loadModule(DOCS / "_ext" / "tables.py")
 PROFILE = Path(__file__).parent / "profile.cfg"
+
+
+@implementer(IReceiverPlugin)
+class Plugin:
+    """Notes which titles were asked for."""
+
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+
+    def instanceStored(self, event: Any) -> None:
+        """Note it."""
+        self.stored.append(event.calledAETitle)
+
+    def studyEnded(self, event: Any) -> None:
+        """There are no studies in these tests."""
+
+
+everybodys, own = Plugin(), Plugin()
 
 
 class FileTestCase(SynchronousTestCase):
@@ -287,6 +319,24 @@ class TitlesTests(ReceiverTestCase):
         statuses = [super(TitlesTests, self).ask(peer, storeRQ(), *dataPDUs(dataSet()))[0][1] for peer in peers]
         self.assertEqual(statuses, [0, 0xA700, 0])
         self.assertEqual((filesIn(self.own), filesIn(self.directory)), ([FILE_NAME], [FILE_NAME]))
+
+    def test_names(self) -> None:
+        """Each title may call its files otherwise, and sort them."""
+        self.path.write_text("filename-extension = '.dcm'\n[ae.X]\npath = '{SOPInstanceUID}.ct'\n[ae.Y]\n")
+        self.storeAt("X")
+        self.assertEqual(filesIn(self.directory), [f"{INSTANCE}.ct"])
+        self.storeAt("Y")
+        self.assertEqual(filesIn(self.directory), [f"{INSTANCE}.ct", f"{FILE_NAME}.dcm"])
+
+    def test_hooks(self) -> None:
+        """A title that says something of hooks has its own, the others share those of everybody."""
+        self.path.write_text(
+            "plugin = ['tests.test_configuration_file.everybodys']\n[ae.X]\n"
+            "plugin = ['tests.test_configuration_file.own']\n[ae.Y]\nignore = true\n"
+        )
+        for title in ("X", "Y", "Z"):
+            self.storeAt(title)
+        self.assertEqual([plugin.stored for plugin in (everybodys, own)], [["Y", "Z"], ["X"]])
 
     def test_delays(self) -> None:
         """A delay of one title is no reason to give its store up."""

@@ -12,8 +12,8 @@ _LOCAL, _OPPOSITE = EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN
 if sys.byteorder == "big":
     _LOCAL, _OPPOSITE = _OPPOSITE, _LOCAL
 
-#: DCMTK's names where they are not the keywords of the standard, with or without RETIRED_ before them: what a storage
-#: SCP may be asked for.
+#: DCMTK's names where they are not the keywords of the standard, some with `RETIRED_` before them: what a
+#: storage SCP may be asked for.
 _NAMES = {
     "LocalEndianExplicit": _LOCAL,
     "OppositeEndianExplicit": _OPPOSITE,
