@@ -28,7 +28,7 @@ from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject
 
 import txdicom
-from tests import scripted
+from tests import scripted, test_responses
 from tests.headvectors import EXPLICIT_LITTLE
 from tests.scripted import CT, INSTANCE, dataSet, storeRQ
 from txdicom import interfaces
@@ -46,6 +46,8 @@ from txdicom.interfaces import (
     IUpperLayerUser,
     IVerificationSCP,
 )
+from txdicom.requestor.association import RequestorAssociation
+from txdicom.requestor.connecting import RequestorProtocol
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import Verification, VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
@@ -58,13 +60,13 @@ from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 #: These get one method of theirs, the one on the data path, only when an instance is made.
-_COMPLETED_BY_INSTANCES = {Association, UpperLayerProtocol}
+_COMPLETED_BY_INSTANCES = {Association, RequestorAssociation, RequestorProtocol, UpperLayerProtocol}
 
 
 def implementers() -> Iterator[tuple[type, InterfaceClass]]:
     """List every class of the package, and of the tests' doubles, with each interface that it implements itself."""
     names = [module.name for module in pkgutil.walk_packages(txdicom.__path__, "txdicom.")]
-    for module in [*map(importlib.import_module, names), scripted]:
+    for module in [*map(importlib.import_module, names), scripted, test_responses]:
         for candidate in list(vars(module).values()):
             if isinstance(candidate, type) and candidate.__module__ == module.__name__:
                 for interface in implementedBy(candidate):

@@ -6,7 +6,7 @@ read.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -19,6 +19,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from txdicom.upperlayer.fields import Octets
 
 __all__ = ["ReactorTurn", "SendWatch", "TCPOptions", "Wire", "peerCertificate", "peerName"]
 
@@ -38,6 +40,8 @@ _LARGE_READ = 1 << 18
 _MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
+#: How many pieces the system takes at once; POSIX promises 16, Linux and the BSDs have 1024.
+_MOST_PIECES = 1024
 
 
 class ReactorTurn:
@@ -86,7 +90,7 @@ class Wire:
     :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_held", "_readsMuch", "_transport", "_turn", "received", "send", "sendSoon")
+    __slots__ = ("_held", "_readsMuch", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
 
     def __init__(self, transport: Any, turn: ReactorTurn) -> None:
         self._transport = transport
@@ -98,12 +102,15 @@ class Wire:
         self.send: Callable[[bytes], None] = transport.write
         #: Sends bytes, in order, when the present turn of the reactor is over.
         self.sendSoon = self.send
+        #: Sends pieces that belong together, now or as soon as the peer reads.
+        self.sendPieces: Callable[[list[Octets]], None] = lambda pieces: self.send(b"".join(pieces))
         #: To be told how many bytes a read has brought.
         self.received: Callable[[int], None] = _forget
         isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
         if isKnown and not transport.TLS:
             self.send = self._sendNow
             self.sendSoon = self._gather
+            self.sendPieces = self._sendPiecesNow
             self.received = self._adaptRead
 
     def close(self) -> None:
@@ -144,6 +151,20 @@ class Wire:
         self._readMuch(False)
         transport.write(data[sent:])
 
+    def _sendPiecesNow(self, pieces: list[Octets]) -> None:
+        self.release()
+        transport = self._transport
+        sent = 0
+        # Put together by the system, the pieces need not be copied here.
+        if transport.connected and not transport.dataBuffer and not transport._tempDataBuffer:
+            try:
+                sent = transport.socket.sendmsg(pieces[:_MOST_PIECES])
+            except OSError:
+                # As in `_sendNow`.
+                sent = 0
+        if sent < sum(map(len, pieces)):
+            self._sendNow(b"".join(_after(pieces, sent)))
+
     def _adaptRead(self, length: int) -> None:
         # A large read that brings little makes the system's memory allocator give and take whole pages each time.
         if length < _USUAL_READ:
@@ -157,6 +178,14 @@ class Wire:
             self._readsMuch = much
             self._turn.largeReads += 1 if much else -1
             self._transport.bufferSize = _LARGE_READ if much else _USUAL_READ
+
+
+def _after(pieces: list[Octets], sent: int) -> Iterator[Octets]:
+    """Leave out what has been sent."""
+    for piece in pieces:
+        if sent < len(piece):
+            yield piece[sent:]
+        sent = max(0, sent - len(piece))
 
 
 def _forget(length: int) -> None:
