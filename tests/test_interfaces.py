@@ -35,6 +35,7 @@ from txdicom import interfaces
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
+from txdicom.dimse.observers import Observers
 from txdicom.interfaces import (
     IAnsweredWriter,
     IAssociationObserver,
@@ -50,7 +51,8 @@ from txdicom.requestor.connecting import RequestorProtocol
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import Verification, VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import ReceiverService
 from txdicom.testing import MemoryTransport, RawPeer, RecordingStore, connect, requestor
@@ -112,7 +114,12 @@ class InterfaceTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IProtocol, RawPeer()))
 
     def test_observers(self) -> None:
-        for observer in (AssociationLog(Logger()), scripted.RecordingObserver()):
+        for observer in (
+            AssociationLog(Logger()),
+            AssociationSummaries(Logger(), self.clock),
+            Observers([]),
+            scripted.RecordingObserver(),
+        ):
             self.assertTrue(verifyObject(IAssociationObserver, observer))
 
     def test_services(self) -> None:

@@ -86,6 +86,11 @@ class Operation:
         self._answering: Deferred[Any] | None = None
         self.cancelled = False
 
+    @property
+    def receivedLength(self) -> int:
+        """How many bytes of the data set the writer has been given."""
+        return (self._association.maximumDataSetLength or sys.maxsize) - self._room
+
     def start(self, provider: IServiceProvider) -> None:
         """Hand the request to its provider."""
         self._attempt(

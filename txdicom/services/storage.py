@@ -67,7 +67,8 @@ class StorageService:
     Offers storage as an SCP.
 
     :param provider: takes the instances.
-    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others.
+    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
+        well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
     :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
         `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
@@ -79,13 +80,15 @@ class StorageService:
     def __init__(
         self,
         provider: IStorageSCP,
-        sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
+        sopClasses: Sequence[str] | Mapping[str, TransferSyntaxes] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
         wanted: Collection[int] = (),
     ) -> None:
         self._provider = provider
         self._wanted = frozenset(wanted)
-        self.presentationContexts: Mapping[str, TransferSyntaxes] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = (
+            sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        )
 
     def requestReceived(
         self, association: Association, context: PresentationContext, request: CStoreRQ
