@@ -40,12 +40,14 @@ from tests.scripted import (
 )
 from txdicom.configuration import Configuration
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CEchoRQ, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand, encodeCommand
 from txdicom.dimse.operation import Operation
+from txdicom.dimse.responses import Responses
 from txdicom.services.storage import StorageService
-from txdicom.services.verification import VerificationService
+from txdicom.services.verification import VerificationService, echo
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
+from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import (
     MAX_PRESENTATION_CONTEXTS,
@@ -369,6 +371,26 @@ class LimitTests(ConversationTestCase):
     def exceedDimseTimeout(self, bound: float) -> str:
         """There is none by default."""
         return self.silent(10, self.peer(dimseTimeout=10.0))
+
+    def exceedResponseTimeout(self, bound: float) -> str:
+        """Of what an acceptor asks, which storescp does not."""
+        peer = self.peer()
+        echo(self.acceptorsSide()).addErrback(lambda _: None)
+        return self.silent(bound, peer)
+
+    def exceedMaximumIdentifierLength(self, bound: int) -> str:
+        """A response that is longer; `tests.test_responses` has longer requests."""
+        peer = self.peer()
+        association = self.acceptorsSide()
+        context = association.contextFor(VERIFICATION)
+        Responses(association, context, CEchoRQ(7), None, lambda response, dataSet: None)
+        response = GenericCommand(CommandField.C_FIND_RSP, {0x0120: 7, 0x0800: 0, 0x0900: 0xFF00})
+        return described(peer.send(message(ECHO_CONTEXT, response, bytes(bound + 2)))[-1:])
+
+    def acceptorsSide(self) -> Association:
+        """Return the association at the other end of the last peer's."""
+        (association,) = self.factory.associations
+        return association
 
     def exceedProviderTimeout(self, bound: float) -> str:
         self.serve(ScriptedProvider(Deferred()))

@@ -7,9 +7,12 @@ From the wire upwards::
     IUpperLayerUser       what one association tells the layer above it (PS3.8 service primitives)
     IAssociationObserver  watches associations, for logs and counts
     IServiceProvider      a service class: which contexts it offers, and how it answers a request (PS3.7)
-    IDataSetWriter        takes the data set of one request: write*, then exactly one of commit or abort
+    IRequestWriter        takes the data set of one request: write*, then exactly one of commit or abort
+    IDataSetWriter        likewise of an instance that is to be kept
+    IDataSetSource        gives the data set of a request of ours, piece by piece
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
+    IQuerySCP             answers C-FIND: gives the matches
 
 And beside it, for programs that work on what a receiver stores::
 
@@ -20,29 +23,35 @@ Wherever a result may be a Deferred, it may also be a plain value or a coroutine
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
+    from txdicom.dimse.answers import Answer
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
     from txdicom.services.storage import ReceivedInstance
     from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
+    from txdicom.upperlayer.fields import Octets
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
 __all__ = [
     "IAnsweredWriter",
     "IAssociationObserver",
+    "IDataSetSource",
     "IDataSetWriter",
     "IFileWriter",
     "IPDUReceiver",
+    "IQuerySCP",
     "IReceiverPlugin",
+    "IRequestWriter",
     "IServiceProvider",
     "IStorageSCP",
     "IUpperLayerUser",
@@ -143,18 +152,19 @@ class IServiceProvider(Interface):
 
     def requestReceived(
         association: Association, context: PresentationContext, request: Any
-    ) -> Soon[IDataSetWriter] | Soon[int]:
+    ) -> Soon[IDataSetWriter] | Soon[IRequestWriter] | Soon[int] | Soon[Answer] | AsyncIterator[Answer]:
         """
         A request has come whose data set, if it has one, is about to follow.
 
         :param request: a message of one of the `operations`.
-        :return: a writer for the data set, whose `commit` gives the answer, or a status that is the answer; the data
-            set is then drained first. Raising `DIMSEError` answers with its status, anything else is logged and
-            answered 0x0110; the association lives on either way.
+        :return: a writer for the data set, whose `commit` gives the answer, or the answer itself; the data set is then
+            drained first. An answer is a status, an `Answer` with a status and more, or an asynchronous iterator of
+            those, of which the pending ones come first. Raising `DIMSEError` answers with its status, anything else is
+            logged and answered 0x0110; the association lives on either way.
         """
 
 
-class IDataSetWriter(Interface):
+class IRequestWriter(Interface):
     """
     Takes the data set of one request: `write` any number of times, then exactly one of `commit` or `abort`.
 
@@ -171,15 +181,33 @@ class IDataSetWriter(Interface):
         :return: None, or a Deferred that pauses this association (and no other) until it fires.
         """
 
-    def commit() -> Soon[int]:
+    def commit() -> Soon[int] | Soon[Answer] | AsyncIterator[Answer]:
         """
-        The data set is complete: make it last, then return the status.
+        The data set is complete: do what was asked for, then return the answer, as `IServiceProvider` has it.
 
         The response is sent when the result is there, not before.
         """
 
     def abort(reason: Failure) -> None:
         """The data set will not be completed: forget it, leave nothing behind. Must not raise."""
+
+
+class IDataSetWriter(IRequestWriter):
+    """Takes the data set of one instance, and keeps it; the answer is a status."""
+
+    def commit() -> Soon[int]:
+        """The data set is complete: make it last, then return the status."""
+
+
+class IDataSetSource(Interface):
+    """Gives the data set of a request of ours; whoever made it closes it."""
+
+    def read(size: int) -> Octets | Deferred[Octets]:
+        """
+        Return the next bytes; what it raises, or errs with, aborts the association, for half a message has been sent.
+
+        :param size: how many, in bytes; fewer come only at the end, and none after it.
+        """
 
 
 class IAnsweredWriter(IDataSetWriter):
@@ -249,3 +277,18 @@ class IReceiverPlugin(Interface):
 
     def studyEnded(event: StudyEnded) -> Soon[None]:
         """All instances of a study have been told, and no more came for ``--eostudy-timeout``."""
+
+
+class IQuerySCP(Interface):
+    """Answers C-FIND (PS3.4 Annex C)."""
+
+    def find(association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+        """
+        Give the matches: an ``async def`` that yields them will do.
+
+        No more are asked for than the peer reads, and none after it has cancelled; the iterator is closed then. Raise
+        `DIMSEError` to end with its status.
+
+        :param sopClassUID: the information model that is asked.
+        :param identifier: the keys, as pydicom reads them.
+        """
