@@ -38,7 +38,7 @@ from tests.documents import (
 )
 from txdicom.services.storage import store
 from txdicom.services.verification import echo
-from txdicom.storescp.options import Options
+from txdicom.storescp.options.spelling import readArguments
 from txdicom.testing import associateRQ, connect, requestor
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, STORAGE_SOP_CLASSES, VERIFICATION
 from txdicom.upperlayer.machine import Action, Event, State
@@ -229,11 +229,11 @@ class ShellTests(SynchronousTestCase):
         seen = 0
         for command in self.commands():
             if command and os.path.basename(command[0]) == "twistd":
-                server, storescp = ServerOptions(), Options()
+                server = ServerOptions()
                 _, rest = getopt.getopt(command[1:], server.shortOpt, server.longOpt)
                 if rest[:1] == ["storescp"]:
                     seen += 1
-                    getopt.gnu_getopt(rest[1:], storescp.shortOpt, storescp.longOpt)
+                    readArguments(rest[1:])
         self.assertGreaterEqual(seen, 2)
 
     def test_filesExist(self) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import shlex
 from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.documents import (
     DOCS,
+    LISTINGS,
     PROGRAM,
     ROOT,
     blocks,
@@ -38,13 +40,16 @@ from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
 from txdicom.storescp.log import dump, narration
 from txdicom.storescp.options import Options
+from txdicom.storescp.options.groups.dcmtk import REFUSED
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
+from txdicom.storescp.options.spelling import readArguments
 from txdicom.storescp.options.table import OPTIONS
 from txdicom.storescp.service import _PATIENCE
 from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 
+migration = loadModule(DOCS / "_ext" / "migration.py")
 tables = loadModule(DOCS / "_ext" / "tables.py")
 
 
@@ -115,6 +120,37 @@ class ReferenceTests(SynchronousTestCase):
         ended = re.findall(r'"([a-z]+)"(?:: |\] = )', (ROOT / "txdicom/storescp/log/summary.py").read_text())
         listed = firstColumn("storescp.rst", "Its `event` is `association`")
         self.assertEqual({*listed, "event"}, set(ended))
+
+
+class MigrationTests(SynchronousTestCase):
+    """docs/migration.rst; what it says of DCMTK's program is for `tests.interop.test_sidebyside`."""
+
+    page = (DOCS / "migration.rst").read_text()
+
+    def test_tables(self) -> None:
+        for name in migration.TABLES:
+            self.assertIn(f"\n.. code-table:: {name}\n", self.page)
+
+    def test_everyRefusedOptionHasARow(self) -> None:
+        self.assertLessEqual({option.name for option in REFUSED}, set(migration.DCMTK_OPTIONS))
+
+    def test_everyVerdictIsExplained(self) -> None:
+        explained = re.findall(r"^`(\w+)`\n    ", self.page, re.M)
+        self.assertEqual({row[1] for row in migration.migration()[1]}, set(explained))
+
+    def test_deviations(self) -> None:
+        """Each is told as a sentence or more, and names options that there are."""
+        for deviation in migration.DEVIATIONS.values():
+            self.assertRegex(f"{deviation.differs}\n{deviation.why}", r"^[#A-Z].*\.\n(?:[A-Z].*\.)?$")
+            named = re.findall(r"(?<!\w)--([a-z0-9-]+)", f"{deviation.differs} {deviation.why}")
+            self.assertLessEqual({*deviation.options, *named}, set(OPTIONS))
+
+    def test_unit(self) -> None:
+        """What systemd is told to start is a command line that is accepted."""
+        (command,) = re.findall(r"^ExecStart=(.*)$", (LISTINGS / "storescp.service").read_text(), re.M)
+        given, ports = readArguments(shlex.split(command.partition(" storescp ")[2]))
+        self.assertEqual(ports, ["104"])
+        self.assertIn("output-directory", [each.option.name for each in given])
 
 
 class ConformanceTests(SynchronousTestCase):

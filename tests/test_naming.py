@@ -124,6 +124,7 @@ class StudyUIDTests(SynchronousTestCase):
         for value in (b"1.2.34", b"1.2.3\0", b"1.2.3 ", b" 1.2.3"):
             uid = value.strip(b"\0 ").decode()
             self.assertEqual(byStudyUID("P")(instance(study=value)), f"P_{uid}")
+            self.assertEqual(byStudyUID("")(instance(study=value)), uid)
 
     def test_refused(self) -> None:
         """Nothing that is no UID becomes a path."""
@@ -170,6 +171,10 @@ class StudyDirectoriesTests(UTCTestCase):
         self.now += 1
         self.assertEqual(directoryOf(first), "P_20231114_221320123")
         self.assertEqual(directoryOf(second), "P_20231114_221321123")
+
+    def test_withoutPrefix(self) -> None:
+        """The time stands alone."""
+        self.assertEqual(self.directories(byPrefix(""))(instance(study=b"1.2")), "20231114_221320123")
 
     def test_twoAtOnce(self) -> None:
         """Two studies do not get one directory, not even if they begin in one millisecond."""

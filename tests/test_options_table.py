@@ -61,7 +61,7 @@ VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
     "sort-conc-studies": ("P", "a/b"),
-    "sort-on-study-uid": ("P", ""),
+    "sort-on-study-uid": ("P", "-"),
     "use-passwd": ("word", ""),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.

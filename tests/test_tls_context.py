@@ -265,7 +265,7 @@ class NegotiationTests(TLSTestCase):
         self.assertEqual(self.negotiated(settings, SSL.TLS1_2_VERSION, suite), ("TLSv1.2", "AES128-GCM-SHA256"))
 
     def test_ownGroup(self) -> None:
-        """Without parameters OpenSSL takes a group of its own for DHE, of no less than 2048 bits."""
+        """Without parameters there is a group for DHE all the same, of no less than 2048 bits."""
         suite = "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384"
         settings = self.settingsOf("bcp195-nd", self.rsa)
         self.assertEqual(self.negotiated(settings, SSL.TLS1_2_VERSION, suite, level=2), ("TLSv1.2", SUITES[suite]))

@@ -7,17 +7,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import ClassVar
 
+import migration
+import tables
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
-from tables import TABLES, optionReference
+from tables import optionReference
+
+#: The tables of all modules, by the names by which `code-table` knows them.
+TABLES = {**tables.TABLES, **migration.TABLES}
 
 
 class CodeTable(SphinxDirective):
-    """Shows one of the tables of `tables.TABLES`."""
+    """Shows one of `TABLES`."""
 
     required_arguments = 1
     option_spec: ClassVar = {"class": directives.class_option}

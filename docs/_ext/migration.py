@@ -6,37 +6,35 @@ What those who come from DCMTK's storescp have to know: `DCMTK_OPTIONS`, `DEVIAT
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from txdicom.storescp.options.groups.dcmtk import REFUSED
 from txdicom.storescp.options.table import OPTIONS
 
-__all__ = ["DCMTK_OPTIONS", "DEVIATIONS", "Deviation", "deviations", "migration"]
+__all__ = ["DCMTK_OPTIONS", "DEVIATIONS", "TABLES", "Deviation", "deviations", "migration"]
 
-#: What it is headed and how it is laid out: see `tables.Table`.
+#: The header, and the rows below it.
 _Table = tuple[list[str], list[list[str]]]
 
 #: The options of DCMTK's storescp, in the order of its usage text; the last ones came and went with its versions.
-DCMTK_OPTIONS = tuple(
-    """
-    help version arguments quiet verbose debug log-level log-config verbose-pc single-process fork config-file
-    prefer-uncompr prefer-little prefer-big prefer-lossless prefer-jpeg8 prefer-jpeg12 prefer-j2k-lossless
-    prefer-j2k-lossy prefer-jls-lossless prefer-jls-lossy prefer-mpeg2 prefer-mpeg2-high prefer-mpeg4 prefer-mpeg4-bd
-    prefer-mpeg4-2-2d prefer-mpeg4-2-3d prefer-mpeg4-2-st prefer-hevc prefer-hevc10 prefer-rle prefer-deflated implicit
-    accept-all access-full access-control inetd socket-timeout acse-timeout dimse-timeout aetitle max-pdu
-    disable-host-lookup refuse reject ignore sleep-after sleep-during abort-after abort-during promiscuous uid-padding
-    disable-tls enable-tls std-passwd use-passwd null-passwd pem-keys der-keys add-cert-file add-cert-dir add-crl-file
-    enable-crl-vfy enable-crl-all profile-bcp195-nd profile-bcp195 profile-bcp195-ex profile-aes profile-null
-    list-ciphers cipher dhparam seed write-seed write-seed-file require-peer-cert verify-peer-cert ignore-peer-cert
-    output-directory normal bit-preserving write-file write-dataset write-xfer-same write-xfer-little write-xfer-big
-    write-xfer-implicit write-xfer-deflated enable-new-vr disable-new-vr group-length-recalc group-length-create
-    group-length-remove length-explicit length-undefined padding-off padding-create retain-un convert-un
-    compression-level sort-conc-studies sort-on-study-uid sort-on-patientname default-filenames unique-filenames
-    timenames filename-extension exec-on-reception exec-on-eostudy rename-on-eostudy eostudy-timeout exec-sync
-    profile-basic profile-8996 profile-8996-mod
-    """.split()
-)
+_NAMES = """
+help version arguments quiet verbose debug log-level log-config verbose-pc single-process fork config-file
+prefer-uncompr prefer-little prefer-big prefer-lossless prefer-jpeg8 prefer-jpeg12 prefer-j2k-lossless
+prefer-j2k-lossy prefer-jls-lossless prefer-jls-lossy prefer-mpeg2 prefer-mpeg2-high prefer-mpeg4 prefer-mpeg4-bd
+prefer-mpeg4-2-2d prefer-mpeg4-2-3d prefer-mpeg4-2-st prefer-hevc prefer-hevc10 prefer-rle prefer-deflated implicit
+accept-all access-full access-control inetd socket-timeout acse-timeout dimse-timeout aetitle max-pdu
+disable-host-lookup refuse reject ignore sleep-after sleep-during abort-after abort-during promiscuous uid-padding
+disable-tls enable-tls std-passwd use-passwd null-passwd pem-keys der-keys add-cert-file add-cert-dir add-crl-file
+enable-crl-vfy enable-crl-all profile-bcp195-nd profile-bcp195 profile-bcp195-ex profile-aes profile-null
+list-ciphers cipher dhparam seed write-seed write-seed-file require-peer-cert verify-peer-cert ignore-peer-cert
+output-directory normal bit-preserving write-file write-dataset write-xfer-same write-xfer-little write-xfer-big
+write-xfer-implicit write-xfer-deflated enable-new-vr disable-new-vr group-length-recalc group-length-create
+group-length-remove length-explicit length-undefined padding-off padding-create retain-un convert-un
+compression-level sort-conc-studies sort-on-study-uid sort-on-patientname default-filenames unique-filenames
+timenames filename-extension exec-on-reception exec-on-eostudy rename-on-eostudy eostudy-timeout exec-sync
+profile-basic profile-8996 profile-8996-mod
+"""
+DCMTK_OPTIONS = tuple(_NAMES.split())
 #: The refused ones for which there is nothing else.
 _NOTHING = frozenset({"profile-basic", "profile-aes", "profile-null"})
 
@@ -118,7 +116,8 @@ DEVIATIONS = {
     ),
     "cut": Deviation(
         ("socket-timeout",),
-        "When the rest of a message does not come the sender gets an A-ABORT. DCMTK closes the connection without one.",
+        "When the rest of a message does not come the sender gets an A-ABORT. DCMTK sends one only within a PDU, and"
+        " otherwise just closes the connection.",
         "The sender learns that it was on purpose.",
     ),
     "long-pdu": Deviation(
@@ -154,8 +153,8 @@ DEVIATIONS = {
     ),
     "compressed": Deviation(
         ("write-xfer-little", "write-xfer-big", "write-xfer-implicit", "write-xfer-deflated"),
-        "May be given with options that prefer compressed transfer syntaxes; what comes in these stays so. DCMTK refuses"
-        " to start.",
+        "May be given with options that prefer compressed transfer syntaxes; what comes in these stays so. DCMTK"
+        " refuses to start.",
         "Only the uncompressed ones are converted.",
     ),
     "no-shell": Deviation(
@@ -167,7 +166,8 @@ DEVIATIONS = {
     ),
     "addresses": Deviation(
         ("exec-on-reception", "exec-on-eostudy"),
-        "#r is always the address of the peer. With DCMTK it is the host name, unless --disable-host-lookup is given.",
+        "#r is always the address of the peer, and #p absolute. With DCMTK #r is the host name, unless"
+        " --disable-host-lookup is given, and #p as --output-directory has it.",
         "Asking for a name would hold up everybody.",
         better=False,
     ),
@@ -184,12 +184,14 @@ DEVIATIONS = {
     "studies-end": Deviation(
         ("exec-on-eostudy", "rename-on-eostudy", "eostudy-timeout"),
         "A study ends when nothing of it has come for --eostudy-timeout seconds, 60 by default. With DCMTK it also ends"
-        " when an instance of another one comes; without a timeout only then.",
+        " when an instance of another one comes; without a timeout only then. Files that are renamed never replace"
+        " others.",
         "Several senders, or one that sends two studies in turn, must not end each other's.",
     ),
     "dhe": Deviation(
         ("enable-tls",),
-        "By itself it is --profile-8996 that is negotiated by, which has no DHE, and with DCMTK 3.6.7 --profile-bcp195-nd.",
+        "Without another one the profile is --profile-8996, which has no DHE. With DCMTK 3.6.7 it is"
+        " --profile-bcp195-nd.",
         "PS3.15 has retired the older profiles.",
         better=False,
     ),
@@ -214,7 +216,7 @@ DEVIATIONS = {
     "log": Deviation(
         ("verbose", "debug"),
         "The log has its own lines, and goes where twistd says.",
-        "docs/storescp.rst lists them all.",
+        "The page about storescp lists them all.",
         better=False,
     ),
 }
@@ -242,6 +244,10 @@ def deviations() -> _Table:
         [", ".join(f"--{name}" for name in each.options) or "(always)", each.differs, each.why]
         for each in DEVIATIONS.values()
     ]
+
+
+#: The names by which the directive `code-table` knows them.
+TABLES = {"deviations": deviations, "migration": migration}
 
 
 def _sentence(text: str) -> str:

@@ -21,6 +21,7 @@ __all__ = ["Receiver"]
 _PATIENCE = 30.0
 #: How often to look whether it listens, in seconds.
 _POLL = 0.02
+_LISTENING = re.compile(r" starting on (\d+)")
 #: How twistd's log shows a failure of the receiver's own; what peers do wrong is told at a lower level.
 _FAILURE = re.compile(r"#(?:warn|error|critical)\]|Traceback|Unhandled", re.IGNORECASE)
 
@@ -40,35 +41,28 @@ class Receiver:
         self.directory.mkdir()
         self._log = self._home / "log"
         self._seen = 0
-        # The port is free when it is chosen, and may be somebody else's when it is used.
-        while not self._started(options):
-            pass
-
-    def _started(self, options: tuple[str, ...]) -> bool:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
         command = [requireScript("twistd"), "--nodaemon", "--pidfile=", "storescp", *options]
         environment = {name: value for name, value in os.environ.items() if name != "DCMDICTPATH"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--output-directory", str(self.directory), str(self.port)],
+                [*command, "--output-directory", str(self.directory), "0"],
                 cwd=self._home,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        self.port = self._started()
+
+    def _started(self) -> int:
+        """Wait until the log says on which port it listens."""
         deadline = time.monotonic() + _PATIENCE
         while self.alive and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE).close()
-            except ConnectionRefusedError:
-                time.sleep(_POLL)
-            else:
-                return True
+            listening = _LISTENING.search(self.log)
+            if listening:
+                return int(listening[1])
+            time.sleep(_POLL)
         said = self.log
-        if not self.alive and "in use" in said:
-            return False
         self.stop()
         raise AssertionError(f"the receiver does not start: {said}")
 

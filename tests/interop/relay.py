@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 __all__ = ["Conversation", "RecordingRelay"]
@@ -78,15 +79,19 @@ class RecordingRelay:
         with self._idle:
             self._open += 1
             self._conversations.append(conversation)
+        writers = [toSender]
         try:
             fromReceiver, toReceiver = await asyncio.open_connection("127.0.0.1", self._target)
+            writers.append(toReceiver)
             await asyncio.gather(
                 self._pump(fromSender, toReceiver, conversation, True),
                 self._pump(fromReceiver, toSender, conversation, False),
             )
-            toReceiver.close()
         finally:
-            toSender.close()
+            for writer in writers:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
             with self._idle:
                 self._open -= 1
                 self._idle.notify_all()

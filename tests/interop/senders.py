@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 
@@ -37,8 +38,14 @@ def echoscu(*options: str) -> Sender:
 
 
 def opensslClient(*options: str) -> Sender:
-    """Try to get a TLS connection; the result is the exit status."""
-    return lambda port: run("openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options).status
+    """Try to get a TLS connection; the result is whether there was one."""
+
+    def send(port: int) -> bool:
+        # The exit status is another one if the connection is closed before it has been told why.
+        output = run("openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options).output
+        return re.search(r"^New, (?!\(NONE)", output, re.MULTILINE) is not None
+
+    return send
 
 
 def storeMessage(content: bytes | None = None, sopInstance: str = "", spaces: bool = False) -> bytes:

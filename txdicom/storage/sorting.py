@@ -40,13 +40,13 @@ _LETTERS = str.maketrans(
 
 
 def byStudyUID(prefix: str) -> NameOf:
-    """Call the directories ``<prefix>_<Study Instance UID>``."""
+    """Call the directories ``<prefix>_<Study Instance UID>``, or by the UID alone if the prefix is empty."""
 
     def directoryOf(instance: ReceivedInstance) -> str:
         uid = _studyOf(instance)
         if not isValidUID(uid):
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "Study Instance UID is not a UID", (_STUDY_INSTANCE_UID,))
-        return f"{prefix}_{uid}"
+        return _joined(prefix, uid)
 
     return directoryOf
 
@@ -58,7 +58,7 @@ class StudyDirectories:
     No two studies get the same: of two that begin in one millisecond, the second is said to begin in the next. A study
     keeps its directory until so many others had instances after it that it is forgotten, or the receiver ends.
 
-    :param beginning: what stands before the time, of a study's first instance.
+    :param beginning: what stands before the time, of a study's first instance; if it is empty, the time stands alone.
     :param now: gives the seconds since 1970.
     :param remembered: how many studies are not forgotten.
     """
@@ -90,7 +90,7 @@ class StudyDirectories:
     def _newDirectory(self, instance: ReceivedInstance) -> str:
         beginning = self._beginning(instance)
         seconds = self._now()
-        while (directory := f"{beginning}_{timestamp(seconds, '_')}") in self._taken:
+        while (directory := _joined(beginning, timestamp(seconds, "_"))) in self._taken:
             seconds += 0.001
         return directory
 
@@ -118,6 +118,10 @@ def _folded(character: str) -> str:
     if not plain.isascii():
         plain = unicodedata.normalize("NFD", plain)[0]
     return plain if plain.isascii() and plain.isalnum() else "_"
+
+
+def _joined(beginning: str, rest: str) -> str:
+    return f"{beginning}_{rest}" if beginning else rest
 
 
 def _studyOf(instance: ReceivedInstance) -> str:

@@ -15,7 +15,7 @@ __all__ = ["CommandLine"]
 _PLACEHOLDER = re.compile("#([pfacr])")
 _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 #: What a shell would act on. There is none here, so whoever writes this means something that will not happen.
-_SHELL_SYNTAX = re.compile(r"[;&|<>()`$\n]")
+_SHELL_SYNTAX = re.compile(r"[;&|<>()`$\n*?[]|(?<!\S)~")
 _SHELLS = frozenset({"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"})
 
 

@@ -20,6 +20,8 @@ __all__ = ["availableSuites", "makeContext", "reasonOf"]
 #: The most bytes of a file that is read: a bundle of all the world's authorities has a quarter of a MiB.
 MAX_FILE_SIZE = 1 << 24
 _PEM = b"-----BEGIN "
+#: The group of RFC 7919 A.1: left to itself OpenSSL has DHE only for peers that propose groups, and old ones do not.
+_FFDHE2048 = str(Path(__file__).with_name("ffdhe2048.pem"))
 #: Level 2 of OpenSSL's: RSA and DH of 2048 bits at least, curves of 224, signatures with better than SHA-1. That is
 #: what the profiles ask of keys (PS3.15 B.10 to B.13), and it does not depend on how OpenSSL was built.
 _SECURITY_LEVEL = "@SECLEVEL=2"
@@ -59,8 +61,7 @@ def makeContext(settings: TLSSettings) -> SSL.Context:
     names = [SUITES[suite] for suite in suitesOf(settings.profile, settings.suites)]
     context.set_cipher_list(":".join((*names, _SECURITY_LEVEL)).encode("ascii"))
     _useIdentity(context, settings)
-    if settings.dhParameters is not None:
-        _useDHParameters(context, settings.dhParameters)
+    _useDHParameters(context, _FFDHE2048 if settings.dhParameters is None else settings.dhParameters)
     if settings.peerCertificate is not PeerCertificate.IGNORE:
         _trust(context, settings)
         absent = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if settings.peerCertificate is PeerCertificate.REQUIRE else 0

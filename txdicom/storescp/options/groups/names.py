@@ -26,9 +26,10 @@ def _template(text: str) -> PathTemplate:
 
 
 def _prefix(text: str) -> str:
-    if not text or text[0] in ".-" or not _isPartOfName(text):
+    if text[:1] in (".", "-") or not _isPartOfName(text):
         raise ValueError(
-            f"prefix {text!r} is no beginning of a name: 1 to {_MAXIMUM_LENGTH} characters, no '/', first no '.' or '-'"
+            f"prefix {text!r} is no beginning of a name:"
+            f" at most {_MAXIMUM_LENGTH} characters, no '/', first no '.' or '-'"
         )
     return text
 
@@ -111,7 +112,7 @@ was set back, gets `.1` appended; no file takes the place of another, whatever :
             help="Keep each study in a directory that is called by this prefix and the time.",
             manual="""
 Keep each study in a directory of its own, called by when its first instance came, in local time:
-`<prefix>_YYYYMMDD_hhmmssmmm`. See `Directories`_.
+`<prefix>_YYYYMMDD_hhmmssmmm`, or by the time alone if the prefix is empty. See `Directories`_.
 """,
         ),
         Option(
@@ -122,7 +123,8 @@ Keep each study in a directory of its own, called by when its first instance cam
             excludes=("sort-on-patientname",),
             help="Keep each study in a directory that is called by this prefix and its UID.",
             manual="""
-Keep each study in a directory of its own, called `<prefix>_<Study Instance UID>`. See `Directories`_.
+Keep each study in a directory of its own, called `<prefix>_<Study Instance UID>`, or by the UID alone if the
+prefix is empty. See `Directories`_.
 """,
         ),
         Option(

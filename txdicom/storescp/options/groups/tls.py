@@ -260,8 +260,8 @@ name of the standard, such as `TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256`.
         needs=_NEEDS,
         help="Use the Diffie-Hellman parameters in this file, in PEM, for suites with DHE.",
         manual="""
-Use the Diffie-Hellman parameters in this file, in PEM and of 2048 bits at least, for cipher suites with DHE. OpenSSL
-has good ones of its own, so this is for those who have to.
+Use the Diffie-Hellman parameters in this file, in PEM and of 2048 bits at least, for cipher suites with DHE. Without it
+they are those of RFC 7919 (ffdhe2048), which are good, so this is for those who have to.
 """,
     ),
 )
