@@ -30,7 +30,7 @@ from zope.interface.verify import verifyClass, verifyObject
 import txdicom
 from tests import scripted, test_responses
 from tests.headvectors import EXPLICIT_LITTLE
-from tests.scripted import CT, INSTANCE, dataSet, storeRQ
+from tests.scripted import CT, INSTANCE, AnsweredWriter, ScriptedStore, dataSet, storeRQ
 from txdicom import interfaces
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
@@ -151,12 +151,17 @@ class InterfaceTests(SynchronousTestCase):
             writer.abort(None)
 
     def test_writerOfTheStorageService(self) -> None:
-        """Before and after it has handed over to the store's own writer."""
+        """Before and after it has handed over to the store's own writer, whose interfaces it then has."""
         context = PresentationContext(1, CT, EXPLICIT_LITTLE)
-        writer = StorageService(RecordingStore()).requestReceived(self.association, context, storeRQ())
-        self.assertTrue(verifyObject(IAnsweredWriter, writer))
-        writer.write([memoryview(dataSet())])
-        self.assertTrue(verifyObject(IAnsweredWriter, writer))
+        for store, provided in ((RecordingStore(), False), (ScriptedStore(AnsweredWriter()), True)):
+            writer = StorageService(store).requestReceived(self.association, context, storeRQ())
+            self.assertTrue(verifyObject(IDataSetWriter, writer))
+            self.assertFalse(IAnsweredWriter.providedBy(writer))
+            writer.write([memoryview(dataSet())])
+            self.assertTrue(verifyObject(IDataSetWriter, writer))
+            self.assertEqual(IAnsweredWriter.providedBy(writer), provided)
+            if provided:
+                self.assertTrue(verifyObject(IAnsweredWriter, writer))
 
     def test_receiver(self) -> None:
         factory = AcceptorFactory([], Configuration(), self.clock)
