@@ -170,7 +170,7 @@ class RouterTests(CompositionTestCase):
         self.stores = [RecordingStore(), RecordingStore()]
         self.quick, self.other = self.peers = [self.endpoint(store) for store in self.stores]
         self.forwarders = [
-            forwarding.Forwarder(queue, peer, self.clock, calledAETitle="PEER")
+            forwarding.Forwarder(queue, peer, self.clock, inThread=execute, calledAETitle="PEER")
             for queue, peer in zip(self.queues, self.peers, strict=True)
         ]
 
@@ -216,7 +216,7 @@ class RouterTests(CompositionTestCase):
         self.assertEqual(self.queued(), [0, 3])
         self.successResultOf(self.forwarders[1].stopService())
         self.other.isUp = True
-        again = forwarding.Forwarder(self.queues[1], self.other, self.clock)
+        again = forwarding.Forwarder(self.queues[1], self.other, self.clock, inThread=execute)
         again.startService()
         self.addCleanup(again.stopService)
         self.other.flush()

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from twisted.application.internet import TimerService
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from txdicom.dimse.status import Status, StatusCategory, category
@@ -15,21 +16,28 @@ AT_ONCE = 50  # per association, which has room for two presentation contexts ea
 log = Logger()
 
 
+def waiting(queue):
+    """List what is to be sent, in the order in which it has arrived."""
+    return [os.path.join(queue, name) for name in sorted(os.listdir(queue)) if name.endswith(".dcm")]
+
+
 class Forwarder(TimerService):
     """Sends what is in a queue, the oldest first, and what did not get there again later."""
 
-    def __init__(self, queue, endpoint, clock, seconds=10, **parameters):
+    def __init__(self, queue, endpoint, clock, seconds=10, inThread=deferToThread, **parameters):
         super().__init__(seconds, self.forward)
-        self.queue, self.endpoint, self.clock, self.parameters = queue, endpoint, clock, parameters
-        self.sending = succeed(None)
+        self.queue, self.endpoint, self.clock, self.inThread = queue, endpoint, clock, inThread
+        self.parameters = parameters
+        self.round = succeed(None)
 
-    async def forward(self):
-        try:
-            while names := sorted(name for name in os.listdir(self.queue) if name.endswith(".dcm"))[:AT_ONCE]:
-                self.sending = Deferred.fromCoroutine(self.send([os.path.join(self.queue, name) for name in names]))
-                await self.sending
-        except Exception as error:
-            log.warn("{queue} has to wait: {error}", queue=self.queue, error=str(error) or type(error).__name__)
+    def forward(self):
+        self.round = Deferred.fromCoroutine(self.empty())
+        return self.round.addErrback(lambda why: log.warn("{queue}: {why}", queue=self.queue, why=repr(why.value)))
+
+    async def empty(self):
+        while paths := await self.inThread(waiting, self.queue):
+            for first in range(0, len(paths), AT_ONCE):
+                await self.send(paths[first : first + AT_ONCE])
 
     async def send(self, paths):
         association = await connect(self.endpoint, send=paths, clock=self.clock, **self.parameters)
@@ -56,5 +64,5 @@ class Forwarder(TimerService):
 
     def stopService(self):
         stopped = super().stopService()
-        self.sending.cancel()
+        self.round.cancel()
         return stopped
