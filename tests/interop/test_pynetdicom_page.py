@@ -122,7 +122,7 @@ class SideBySideTests(RequestorTestCase):
         for theirs, ours, *_ in rows:
             for name in re.findall(r"`AE\.(\w+)`", theirs):
                 self.assertTrue(hasattr(entity, name), name)
-            for name in re.findall(r"`(\w+)`", ours):
+            for name in re.findall(r"(?<!`)`(\w+)`(?!`)", ours):
                 self.assertIn(name, Configuration.__dataclass_fields__)
         for name in re.findall(r"`evt\.(\w+)`", Path(DOCS / "pynetdicom.rst").read_text()):
             self.assertTrue(hasattr(pynetdicom.evt, name), name)
