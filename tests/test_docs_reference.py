@@ -33,12 +33,14 @@ from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
 from txdicom.services.storage import _MAXIMUM_HEAD
 from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
-from txdicom.storescp import dictionary, dump, narration
+from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
-from txdicom.storescp.options import Options
+from txdicom.storescp.log import dump, narration, summary
+from txdicom.storescp.options import Options, tomlfile
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS
+from txdicom.storescp.profiles import reader
 from txdicom.storescp.service import _PATIENCE
 from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
@@ -103,10 +105,17 @@ class ReferenceTests(SynchronousTestCase):
                     )
                     if isLog and isinstance(node.args[0], ast.Constant):
                         logged.add(node.args[0].value)
-        listed = firstColumn("storescp.rst", "With :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
+        listed = firstColumn("storescp.rst", "\nWith :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
         # One message is a variable there, because it is used for each of many lines.
+        listed.append("Association Summary ({stored} stored, {failed} failed, {bytes} bytes, {ended})")
         listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")
         self.assertEqual(sorted(listed), sorted(logged))
+
+    def test_summary(self) -> None:
+        """What the summary of an association has is listed, and nothing else."""
+        ended = re.findall(r'"([a-z]+)"(?:: |\] = )', (ROOT / "txdicom/storescp/log/summary.py").read_text())
+        listed = firstColumn("storescp.rst", "Its `event` is `association`")
+        self.assertEqual({*listed, "event"}, set(ended))
 
 
 class ConformanceTests(SynchronousTestCase):
@@ -210,6 +219,9 @@ class LimitsTests(SynchronousTestCase):
                 *(dictionary.MAX_FILE_TAGS, dictionary.MAX_WARNINGS),
             ],
         )
+        self.assertEqual(summary._LONGEST_REASON, narration._LONGEST_REASON)
+        self.assertEqual(reader.LONGEST_FILE, tomlfile.LONGEST_FILE)
+        self.assertIn(f"A configuration file may have {reader.LONGEST_FILE} bytes", self.page)
         self.assertIn(f"shows {dump._SHOWN_TEXT} to {4 * dump._SHOWN_TEXT}.", self.page)
 
 

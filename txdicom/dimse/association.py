@@ -55,7 +55,7 @@ class Association:
     """
     One association with one peer.
 
-    :param services: who answers the peer's requests.
+    :param services: who answers the peer's requests; an acceptor may put others in their place when it decides.
     :param configuration: lengths and times.
     :param clock: timers run on it.
     :param decide: answers the A-ASSOCIATE-RQ; needed on the acceptor's side only.
@@ -67,6 +67,8 @@ class Association:
     :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
+    :ivar number: tells the associations of one acceptor apart, in logs; 0 on the requestor's side.
+    :ivar receivedLength: how many bytes of data sets the writers of all operations so far have been given.
     :ivar protocol: the upper layer; set by whoever builds it.
     """
 
@@ -80,7 +82,7 @@ class Association:
         decide: Callable[[Association, AAssociateRQ], Soon[AAssociateAC | AAssociateRJ]] | None = None,
         observer: IAssociationObserver | None = None,
     ) -> None:
-        self._services = services
+        self.services = services
         self._configuration = configuration
         self._clock = clock
         self._decide = decide
@@ -90,6 +92,8 @@ class Association:
         self.callingAETitle = ""
         self.calledAETitle = ""
         self.contexts: dict[int, PresentationContext] = {}
+        self.number = 0
+        self.receivedLength = 0
         self._sendQueue = SendQueue(self, _DEFAULT_MAXIMUM_LENGTH)
         self._operation: Operation | None = None
         # Whose data set is being read: the present operation, a request of ours, or nobody if it is to be drained.
@@ -190,6 +194,7 @@ class Association:
         self._sendQueue.stop()
         operation, self._operation = self._operation, None
         if operation is not None:
+            self.receivedLength += operation.receivedLength
             operation.abort(reason)
         if self._observer is not None:
             self._observer.associationEnded(self, reason)
@@ -259,7 +264,7 @@ class Association:
     def _startOperation(self, context: PresentationContext, request: Request) -> None:
         self._operation = self._reading = operation = Operation(self, context, request)
         try:
-            provider = self._services.providerOf(request)
+            provider = self.services.providerOf(request)
         except DIMSEError:
             operation.refuse(Failure())
         else:
@@ -273,6 +278,8 @@ class Association:
 
     def operationFinished(self) -> None:
         """The present operation has been answered: on with what waited for it."""
+        if self._operation is not None:
+            self.receivedLength += self._operation.receivedLength
         self._operation = None
         queued, self._queued = self._queued, None
         if self._releasing:

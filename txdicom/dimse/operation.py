@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -84,6 +85,11 @@ class Operation:
         # Sends a series of answers.
         self._answering: Deferred[Any] | None = None
         self.cancelled = False
+
+    @property
+    def receivedLength(self) -> int:
+        """How many bytes of the data set the writer has been given."""
+        return (self._association.maximumDataSetLength or sys.maxsize) - self._room
 
     def start(self, provider: IServiceProvider) -> None:
         """Hand the request to its provider."""
@@ -176,10 +182,11 @@ class Operation:
         self._association.stopWaiting(timer)
 
     def _providerAnswered(self, result: IRequestWriter | int | Answer | AsyncIterator[Answer] | Failure | None) -> None:
-        if result is None or isinstance(result, int | Failure):
+        if result is None or isinstance(result, (int, Failure)):
             self._answer = self._responseOf(result)
         else:
-            self._writer = GivenAnswer(result) if isinstance(result, Answer | AsyncIterator) else result
+            kind: type = type(result)
+            self._writer = GivenAnswer(cast("Answer", result)) if _isAnswer(kind) else cast("IRequestWriter", result)
             if self._over:
                 self._abortWriter(Failure(AssociationLost("the association ended before its provider was ready")))
         if not self.request.hasDataSet:
@@ -203,7 +210,7 @@ class Operation:
             self._attempt(self._committed, False, self._writer.commit)
 
     def _committed(self, result: object) -> None:
-        if isinstance(result, AsyncIterator):
+        if not isinstance(result, int) and isinstance(result, AsyncIterator):
             self._answering = answering = Deferred.fromCoroutine(answerEach(self, result))
             self._attempt(self._committed, False, lambda: answering)
             return
@@ -253,3 +260,9 @@ class Operation:
             writer.abort(reason)
         except Exception:
             self._log.failure("a writer could not be aborted")
+
+
+@lru_cache(maxsize=256)
+def _isAnswer(kind: type) -> bool:
+    # Remembered, for to ask an abstract base class takes longer than all else that is done about a provider's result.
+    return issubclass(kind, (Answer, AsyncIterator))

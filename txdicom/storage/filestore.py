@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DiscardingStore", "Duplicates", "FileStore"]
 
+#: The usual name, of which there is nothing more to ask: it begins with a letter, and has no separator.
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
 #: What a part of a path must not be.
 _ELSEWHERE = frozenset({b"", b".", b".."})
 #: What the system says of a directory that has been removed, here or on the server that it comes from.
@@ -170,6 +173,8 @@ class FileStore:
 
 def _staysBelow(name: str) -> bool:
     """Whether a relative path leads to a file in a given directory, or below, and to nothing elsewhere."""
+    if _PLAIN_NAME.fullmatch(name):
+        return True
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:

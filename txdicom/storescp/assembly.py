@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from txdicom.dimse.admission import (
     firstRefusal,
     refuseAll,
 )
-from txdicom.interfaces import IServiceProvider, IStorageSCP
+from txdicom.dimse.observers import Observers
+from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
@@ -32,11 +34,11 @@ from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.plugins import loadPlugin
 from txdicom.storescp.hooks.renaming import renameFiles
 from txdicom.storescp.hooks.store import WANTED, HookedStore
-from txdicom.storescp.narration import AssociationLog, NarratedStore
-from txdicom.storescp.options import Options
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
-from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 
 if TYPE_CHECKING:
     from txdicom.storescp.tls.connection import ConnectionCreator
@@ -61,7 +63,7 @@ _LONGEST_PASSWORD = 1024
 _log = Logger("storescp")
 
 
-def makeEndpoints(options: Options) -> list[str]:
+def makeEndpoints(options: Mapping[str, Any]) -> list[str]:
     """Say where to listen, in Twisted's notation."""
     descriptions = list(options["endpoints"])
     if options["port"] is not None:
@@ -69,9 +71,16 @@ def makeEndpoints(options: Options) -> list[str]:
     return descriptions
 
 
-def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
+def makeProviders(options: Mapping[str, Any], store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
     wanted = makeNaming(options).wanted | (WANTED if _hasHooks(options) else frozenset())
+    contexts = options["presentation-contexts"]
+    if contexts is not None:
+        providers: list[IServiceProvider] = []
+        storing = dict(contexts)
+        if VERIFICATION in storing:
+            providers.append(VerificationService(transferSyntaxes=storing.pop(VERIFICATION)))
+        return [*providers, StorageService(store, storing, wanted=wanted)]
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
@@ -79,25 +88,27 @@ def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider
     ]
 
 
-def _sopClasses(options: Options) -> tuple[str, ...]:
+def _sopClasses(options: Mapping[str, Any]) -> tuple[str, ...]:
     if options["promiscuous"]:
         return (OTHER_STORAGE_SOP_CLASSES,)
     return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
-def makeObserver(options: Options) -> AssociationLog | None:
+def makeObserver(options: Mapping[str, Any], clock: IReactorTime) -> IAssociationObserver | None:
     """Build what tells of associations, if it is wanted."""
-    if not options["verbose"]:
-        return None
-    return AssociationLog(_log, debug=options["debug"], refusing=options["refuse"])
+    observers: list[IAssociationObserver] = []
+    if options["verbose"]:
+        refusing, contexts = options["refuse"], options["verbose-pc"]
+        observers.append(AssociationLog(_log, options["debug"], refusing, contexts))
+    if options["log-json"]:
+        observers.append(AssociationSummaries(_log, clock))
+    return Observers(observers) if observers else None
 
 
-def makeConfiguration(options: Options) -> Configuration:
+def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
     """Gather the bounds and times."""
     # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
-    longest = max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"])
-    if options["exec-sync"]:
-        longest += options["exec-timeout"]
+    longest = max(map(_longestDelay, (options, *options["titles"].values())))
     return Configuration(
         maximumPDULength=options["max-pdu"],
         maximumDataSetLength=options["max-object-size"],
@@ -111,7 +122,12 @@ def makeConfiguration(options: Options) -> Configuration:
     )
 
 
-def makeAdmission(options: Options) -> Admission:
+def _longestDelay(options: Mapping[str, Any]) -> float:
+    sleeping = float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    return sleeping + (options["exec-timeout"] if options["exec-sync"] else 0.0)
+
+
+def makeAdmission(options: Mapping[str, Any]) -> Admission:
     """Say who may come in."""
     policies: list[Admission] = []
     if options["refuse"]:
@@ -129,7 +145,7 @@ def makeAdmission(options: Options) -> Admission:
     return firstRefusal(policies)
 
 
-def makeTLSSettings(options: Options) -> TLSSettings:
+def makeTLSSettings(options: Mapping[str, Any]) -> TLSSettings:
     """
     Gather what is said about TLS, where it is on.
 
@@ -152,7 +168,7 @@ def makeTLSSettings(options: Options) -> TLSSettings:
     )
 
 
-def _password(options: Options) -> bytes | None:
+def _password(options: Mapping[str, Any]) -> bytes | None:
     if options["null-passwd"]:
         return b""
     if options["passwd-file"] is not None:
@@ -164,7 +180,7 @@ def _password(options: Options) -> bytes | None:
     return None if options["use-passwd"] is None else os.fsencode(options["use-passwd"])
 
 
-def makeConnectionCreator(options: Options) -> ConnectionCreator | None:
+def makeConnectionCreator(options: Mapping[str, Any]) -> ConnectionCreator | None:
     """
     Prepare TLS, if it is on.
 
@@ -188,7 +204,7 @@ def makeListener(factory: AcceptorFactory, creator: ConnectionCreator | None, cl
     return secure(factory, creator, clock)
 
 
-def makeFileStore(options: Options, reactor: Any) -> FileStore:
+def makeFileStore(options: Mapping[str, Any], reactor: Any) -> FileStore:
     """
     Build the store that keeps files.
 
@@ -213,13 +229,13 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _hasHooks(options: Options) -> bool:
+def _hasHooks(options: Mapping[str, Any]) -> bool:
     """Whether anybody wants to hear of instances and studies."""
     names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
     return any(options[name] for name in names)
 
 
-def makeAnnouncer(options: Options, reactor: Any) -> Announcer | None:
+def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
     """
     Build what tells commands and plugins of instances and studies, if there are any.
 
@@ -242,7 +258,7 @@ def makeAnnouncer(options: Options, reactor: Any) -> Announcer | None:
 
 
 def makeStore(
-    options: Options, files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+    options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
 ) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from txdicom.storage.filestore import Duplicates
 from txdicom.storage.naming import NameOf, Naming, TimeNames, nameOfInstance, uniqueName, withDirectory, withExtension
 from txdicom.storage.outputform import OutputForm
 from txdicom.storage.sorting import BY_PATIENT_NAME, BY_STUDY, StudyDirectories, byPatientName, byPrefix, byStudyUID
-from txdicom.storescp.options import Options
 
 __all__ = ["makeDuplicates", "makeForm", "makeNaming"]
 
 
-def makeNaming(options: Options) -> Naming:
+def makeNaming(options: Mapping[str, Any]) -> Naming:
     """Say what instances are called."""
     template = options["path"]
     if template is not None:
@@ -32,7 +34,7 @@ def makeNaming(options: Options) -> Naming:
     return Naming(nameOf, isUnique=isUnique)
 
 
-def makeDuplicates(options: Options, naming: Naming) -> Duplicates:
+def makeDuplicates(options: Mapping[str, Any], naming: Naming) -> Duplicates:
     """Say what becomes of an instance whose file is there already."""
     duplicates = Duplicates(options["duplicates"])
     if duplicates is Duplicates.OVERWRITE and not naming.isUnique:
@@ -41,6 +43,6 @@ def makeDuplicates(options: Options, naming: Naming) -> Duplicates:
     return duplicates
 
 
-def makeForm(options: Options) -> OutputForm:
+def makeForm(options: Mapping[str, Any]) -> OutputForm:
     """Say what files have in them."""
     return OutputForm(options["file-form"] == "file", options["write-xfer"])

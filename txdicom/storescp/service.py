@@ -22,7 +22,9 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
 from txdicom.storage.filestore import FileStore
+from txdicom.storage.filestores import FileStores
 from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.announcers import Announcers
 
 __all__ = ["ReceiverService", "StartError"]
 
@@ -56,7 +58,7 @@ class ReceiverService(MultiService):
     Listens on endpoints, and lets messages finish when it stops.
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param files: the store to close at the end, if it is one that has to be.
+    :param files: the store to open first and to close at the end, if it is one that has to be; or several.
     :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
     :param listener: what serves the connections; by itself the factory, and else something around it.
     :param reload: called when the process gets SIGHUP; None leaves that signal alone.
@@ -68,11 +70,11 @@ class ReceiverService(MultiService):
         reactor: Any,
         descriptions: Sequence[str],
         factory: AcceptorFactory,
-        files: FileStore | None = None,
+        files: FileStore | FileStores | None = None,
         grace: float = 10.0,
         listener: IProtocolFactory | None = None,
         reload: Callable[[], None] | None = None,
-        announcer: Announcer | None = None,
+        announcer: Announcer | Announcers | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor

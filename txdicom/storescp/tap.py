@@ -24,8 +24,10 @@ from txdicom.storescp.assembly import (
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
+from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.titles import makeTitles
 from txdicom.storescp.tls.settings import TLSError
 
 __all__ = ["Options", "makeService"]
@@ -42,11 +44,13 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
+        log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
+        titles = makeTitles(options, reactor, files, announcer)
         creator = makeConnectionCreator(options)
-    except (DictionaryError, TLSError, ValueError, OSError) as error:
+    except (DictionaryError, LogError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
@@ -55,15 +59,17 @@ def makeService(options: Options) -> IService:
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),
-        observer=makeObserver(options),
+        observer=makeObserver(options, clock),
+        entities=titles.entities,
     )
-    return ReceiverService(
+    service = ReceiverService(
         reactor,
         makeEndpoints(options),
         factory,
-        files,
+        titles.files,
         options["grace-period"],
         listener=makeListener(factory, creator, clock),
         reload=None if creator is None else creator.reload,
-        announcer=announcer,
+        announcer=titles.announcer,
     )
+    return service if log is None else LoggedService(log, service)

@@ -36,7 +36,7 @@ _INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "conne
 #: are read at once of a peer that has more to send than that.
 _USUAL_READ = 1 << 16
 _LARGE_READ = 1 << 18
-#: How many connections do the latter at a time: with more of them, a turn of the reactor would take too long.
+#: With more such peers than this, a turn of the reactor would take too long if as much were read of each.
 _MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
@@ -50,18 +50,18 @@ class ReactorTurn:
 
     To send to a peer that waits means to wake it up, which costs more than all else about a short response. Responses
     that leave together, when the turn ends, find most of their peers awake. And as everybody has to wait for the end of
-    the turn, only so many read much at once.
+    the turn, they read much at once only while not too many have much to read.
 
     :param clock: calls us when the turn of the reactor is over.
     """
 
-    __slots__ = ("_clock", "_wires", "largeReads", "last")
+    __slots__ = ("_clock", "_wires", "last", "streams")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._wires: list[Wire] = []
-        #: How many connections read much at once now.
-        self.largeReads = 0
+        #: How many connections have much to read now.
+        self.streams = 0
         #: Who had something to say last: as long as it is always the same one, there is nothing to gather.
         self.last: Wire | None = None
 
@@ -90,12 +90,13 @@ class Wire:
     :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_held", "_readsMuch", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
+    __slots__ = ("_held", "_streams", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
 
     def __init__(self, transport: Any, turn: ReactorTurn) -> None:
         self._transport = transport
         self._turn = turn
-        self._readsMuch = False
+        # Whether there is much to read.
+        self._streams = False
         # What waits for the end of the turn.
         self._held = b""
         #: Sends bytes, in order, now or as soon as the peer reads.
@@ -115,7 +116,7 @@ class Wire:
 
     def close(self) -> None:
         """The connection is gone."""
-        self._readMuch(False)
+        self._stream(False)
 
     def release(self) -> None:
         """Send what waits for the end of the turn, if anything does."""
@@ -148,7 +149,7 @@ class Wire:
             if sent == len(data):
                 return
         # The bound of what is kept unsent is the same number as that of what is read at once.
-        self._readMuch(False)
+        transport.bufferSize = _USUAL_READ
         transport.write(data[sent:])
 
     def _sendPiecesNow(self, pieces: list[Octets]) -> None:
@@ -166,18 +167,22 @@ class Wire:
             self._sendNow(b"".join(_after(pieces, sent)))
 
     def _adaptRead(self, length: int) -> None:
-        # A large read that brings little makes the system's memory allocator give and take whole pages each time.
         if length < _USUAL_READ:
-            if self._readsMuch:
-                self._readMuch(False)
-        elif not self._readsMuch and self._turn.largeReads < _MOST_LARGE_READS:
-            self._readMuch(not self._transport.dataBuffer and not self._transport._tempDataBuffer)
+            if self._streams:
+                self._stream(False)
+            return
+        if not self._streams:
+            self._stream(True)
+        transport = self._transport
+        isMuch = self._turn.streams <= _MOST_LARGE_READS and not transport.dataBuffer and not transport._tempDataBuffer
+        transport.bufferSize = _LARGE_READ if isMuch else _USUAL_READ
 
-    def _readMuch(self, much: bool) -> None:
-        if much is not self._readsMuch:
-            self._readsMuch = much
-            self._turn.largeReads += 1 if much else -1
-            self._transport.bufferSize = _LARGE_READ if much else _USUAL_READ
+    def _stream(self, streams: bool) -> None:
+        if streams is not self._streams:
+            self._streams = streams
+            self._turn.streams += 1 if streams else -1
+            # A large read that brings little makes the system's memory allocator give and take whole pages each time.
+            self._transport.bufferSize = _USUAL_READ
 
 
 def _after(pieces: list[Octets], sent: int) -> Iterator[Octets]:

@@ -24,7 +24,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txdicom.storescp.dump import printable
+from txdicom.storescp.log.dump import printable
 
 __all__ = ["LONGEST_OUTPUT", "run"]
 

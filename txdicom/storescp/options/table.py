@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txdicom.storescp.options.groups.admission import ADMISSION
+from txdicom.storescp.options.groups.configuration import CONFIGURATION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.forms import FORMS
@@ -10,6 +11,7 @@ from txdicom.storescp.options.groups.general import GENERAL
 from txdicom.storescp.options.groups.hooks import HOOKS
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.log import LOG
 from txdicom.storescp.options.groups.names import NAMES
 from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
@@ -20,6 +22,8 @@ __all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
 
 GROUPS: tuple[Group, ...] = (
     GENERAL,
+    CONFIGURATION,
+    LOG,
     LISTENING,
     ADMISSION,
     NEGOTIATION,

@@ -47,6 +47,7 @@ HOOKS = Group(
     (
         Option(
             name="exec-on-reception",
+            perTitle=True,
             short=("-xcr",),
             takes=(_Command("pfacr"),),
             help="Run a command for each instance that was stored: #p directory, #f file, #a and #c titles, #r peer.",
@@ -56,6 +57,7 @@ Run this command for each instance, when its sender has been told that it is sto
         ),
         Option(
             name="exec-on-eostudy",
+            perTitle=True,
             short=("-xcs",),
             takes=(_Command("pacr"),),
             help="Run a command for each study that has ended: #p directory, #a and #c titles, #r peer.",
@@ -63,6 +65,7 @@ Run this command for each instance, when its sender has been told that it is sto
         ),
         Option(
             name="plugin",
+            perTitle=True,
             key="plugins",
             repeatable=True,
             takes=(Text("object"),),
@@ -76,6 +79,7 @@ repeated. See :doc:`plugins`.
         ),
         Option(
             name="exec-sync",
+            perTitle=True,
             short=("-xs",),
             help="Have senders wait for commands and plugins, and refuse the instances that these fail for.",
             manual="""
@@ -85,6 +89,7 @@ them fails the instance is withdrawn, and its sender gets a failure: see `Asking
         ),
         Option(
             name="exec-at-once",
+            perTitle=True,
             takes=(Whole(1, 1000),),
             default="4",
             help="Handle at most n instances and studies at once by commands and plugins.",
@@ -95,6 +100,7 @@ How many instances and studies are told to commands and plugins at once, and so 
         ),
         Option(
             name="exec-timeout",
+            perTitle=True,
             takes=(Seconds(0.1),),
             default="300",
             help="Kill a command, and give a plugin up, that takes longer than n seconds.",
@@ -105,6 +111,7 @@ command is killed with all processes that it has started, and the plugin's Defer
         ),
         Option(
             name="eostudy-timeout",
+            perTitle=True,
             short=("-tos",),
             takes=(Seconds(),),
             default="60",
@@ -116,6 +123,7 @@ Take a study for ended when n seconds have passed since its last instance, on wh
         ),
         Option(
             name="rename-on-eostudy",
+            perTitle=True,
             short=("-rns",),
             excludes=("ignore",),
             help="Number the files of a study that has ended: CT000001, CT000002 and so on.",
