@@ -108,7 +108,7 @@ def message(contextID: int, command: Command, dataSet: bytes | None = None, maxi
 
 
 def commandsIn(pdus: Iterable[PDU]) -> list[Any]:
-    """Decode PDUs that hold a whole command each, as responses do; any other is an `AssertionError`."""
+    """Decode PDUs that hold a whole command each, as responses do; an assertion fails on any other."""
     commands = []
     for pdu in pdus:
         if not isinstance(pdu, PDataTF) or len(pdu.pdvs) != 1 or pdu.pdvs[0].control != _WHOLE_COMMAND:

@@ -1,4 +1,4 @@
-"""Forwards all that it receives to two peers. Run it in its directory: twistd -n --pidfile= -y router.tac"""
+"""Forwards all that it receives to two peers. Beside the modules: PYTHONPATH=. twistd -n --pidfile= -y router.tac"""
 
 import os
 

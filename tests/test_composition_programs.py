@@ -1,5 +1,5 @@
 """
-storescp behind systemd and haproxy, as docs/composition.rst has them: sockets handed in, and the PROXY protocol.
+What docs/composition.rst has of programs, with real ones: the router, and storescp behind systemd and haproxy.
 """
 
 # trial's assertions are not annotated:
@@ -7,16 +7,19 @@ storescp behind systemd and haproxy, as docs/composition.rst has them: sockets h
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
 from configparser import ConfigParser
+from pathlib import Path
 
 from tests.documents import LISTINGS
 from tests.programs import ANY_PORT, ENDED, PATIENCE, ProgramTestCase, environment, twistd, waitFor
-from tests.receivers import PROPOSED
+from tests.receivers import INSTANCE, PROPOSED
 from txdicom.testing import associateRQ
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ
 
@@ -36,6 +39,56 @@ def unit(name: str) -> ConfigParser:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(LISTINGS / name)
     return parser
+
+
+class RouterTests(ProgramTestCase):
+    def run_(self, home: Path, ports: tuple[int, ...]) -> tuple[subprocess.Popen[bytes], int]:
+        """Run router.tac with these peers, in a hurry; return where it listens."""
+        listing = (LISTINGS / "router.tac").read_text().replace('"tcp:11112"', '"tcp:0:interface=127.0.0.1"')
+        for address, port in zip(("192.0.2.1:104", "192.0.2.2:11112"), ports, strict=True):
+            listing = listing.replace(address, f"127.0.0.1:{port}")
+        (home / "router.tac").write_text(listing.replace("reactor, calledAETitle", "reactor, 0.1, calledAETitle"))
+        log = home / f"log{len(list(home.glob('log*')))}"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                [twistd(), "-n", "--pidfile=", "-y", "router.tac"],
+                cwd=home,
+                env=environment(PYTHONPATH="."),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.kill)
+        waitFor(lambda: b" starting on " in log.read_bytes() or process.poll() is not None, "listening")
+        self.assertIsNone(process.poll(), log.read_text())
+        [port] = re.findall(rb" starting on (\d+)$", log.read_bytes(), re.M)
+        return process, int(port)
+
+    def test_killed(self) -> None:
+        """What it has acknowledged reaches both peers, though one was down then and it has been killed since."""
+        home = self.home / "router"
+        home.mkdir()
+        for name in ("queueing.py", "forwarding.py"):
+            shutil.copy(LISTINGS / name, home)
+        outputs = [self.home / name for name in ("archive", "research")]
+        for output in outputs:
+            output.mkdir()
+        quick = self.start(f"--output-directory={outputs[0]}").port()
+        with socket.create_server(("127.0.0.1", 0)) as reserved:
+            down = reserved.getsockname()[1]
+        router, port = self.run_(home, (quick, down))
+        self.storeOne(port)
+        waitFor(lambda: f"CT.{INSTANCE}" in os.listdir(outputs[0]), "delivery to the one that is up")
+        self.assertEqual(len(os.listdir(home / "RESEARCH")), 1)
+        router.kill()
+        router.wait(PATIENCE)
+        self.start(f"--output-directory={outputs[1]}", f"--endpoint=tcp:{down}:interface=127.0.0.1").port()
+        self.run_(home, (quick, down))
+        waitFor(lambda: f"CT.{INSTANCE}" in os.listdir(outputs[1]), "delivery to the one that was down")
+        waitFor(lambda: os.listdir(home / "RESEARCH") == [], "an empty queue")
+        contents = {(output / f"CT.{INSTANCE}").read_bytes() for output in outputs}
+        self.assertEqual(len(contents), 1)
 
 
 class SystemdTests(ProgramTestCase):
