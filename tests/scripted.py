@@ -19,11 +19,12 @@ from tests.headvectors import EXPLICIT_LITTLE, PATIENT_NAME, SOP_CLASS_UID, SOP_
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import Command, CommandField, CStoreRQ, Request, decodeCommand, encodeCommand
-from txdicom.dimse.messages import encodeMessage
+from txdicom.dimse.commands import Command, CommandField, CStoreRQ, Request
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IServiceProvider, IStorageSCP
 from txdicom.services.storage import ReceivedInstance
 from txdicom.testing import RawPeer, associateRQ, connectRaw
+from txdicom.testing import commandsIn as commandsIn
+from txdicom.testing import message as message
 from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.pdu import PDU, PDV, AAssociateAC, AAssociateRQ, PDataTF
 
@@ -56,11 +57,6 @@ def padded(uid: str) -> bytes:
     return uid.encode("ascii") + b"\0" * (len(uid) % 2)
 
 
-def message(contextID: int, command: Command, data: bytes | None = None, maximumLength: int = 16384) -> bytes:
-    """Encode a message as the PDUs that carry it."""
-    return encodeMessage(contextID, encodeCommand(command), data, maximumLength)
-
-
 def pData(contextID: int, control: int, data: bytes) -> bytes:
     """Encode a P-DATA-TF PDU of one PDV."""
     return PDataTF((PDV(contextID, control, data),)).encode()
@@ -69,16 +65,6 @@ def pData(contextID: int, control: int, data: bytes) -> bytes:
 def storeRQ(messageID: int = 1, sopClass: str = CT, sopInstance: str = INSTANCE) -> CStoreRQ:
     """Build a C-STORE-RQ for what `dataSet` makes."""
     return CStoreRQ(messageID, sopClass, sopInstance)
-
-
-def commandsIn(pdus: Iterable[PDU]) -> list[Any]:
-    """Decode the command sets in PDUs that hold one whole command each."""
-    commands = []
-    for pdu in pdus:
-        if not isinstance(pdu, PDataTF) or len(pdu.pdvs) != 1 or pdu.pdvs[0].control != COMMAND | LAST:
-            raise AssertionError(f"{pdu} is not a command")
-        commands.append(decodeCommand(pdu.pdvs[0].data))
-    return commands
 
 
 def performed(step: Any) -> Any:

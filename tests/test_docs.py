@@ -121,6 +121,20 @@ class ListingTests(SynchronousTestCase):
         suite.run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
 
+    def test_testsWithPytestPass(self) -> None:
+        """The fixture of docs/testing.rst, as its reader runs it."""
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_withpytest.py"]
+        done = subprocess.run(
+            command,
+            cwd=LISTINGS,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("[100%]", done.stdout)
+
     def test_testsOfThePluginPass(self) -> None:
         loadModule(LISTINGS / "summaries.py")
         tests = loadModule(LISTINGS / "test_summaries.py").SummariesTests
@@ -247,6 +261,8 @@ class ShellTests(SynchronousTestCase):
             self.assertLessEqual({language for language, _ in blocks(page)}, {"sh", "python", "text"}, page.name)
 
     def test_pythonRuns(self) -> None:
+        """Each page by itself, from the beginning to the end, beside the listings."""
+        self.patch(sys, "path", [str(LISTINGS), *sys.path])
         for page in PAGES[1:]:  # that of the README is a listing
             namespace: dict[str, object] = {}
             for _, text in blocks(page, "python"):

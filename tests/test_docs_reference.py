@@ -148,7 +148,7 @@ class MigrationTests(SynchronousTestCase):
 
     def test_unit(self) -> None:
         """What systemd is told to start is a command line that is accepted."""
-        (command,) = re.findall(r"^ExecStart=(.*)$", (LISTINGS / "storescp.service").read_text(), re.M)
+        (command,) = re.findall(r"^ExecStart=(.*)$", (LISTINGS / "receiver.service").read_text(), re.M)
         given, ports = readArguments(shlex.split(command.partition(" storescp ")[2]))
         self.assertEqual(ports, ["104"])
         self.assertIn("output-directory", [each.option.name for each in given])

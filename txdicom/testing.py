@@ -34,7 +34,9 @@ from zope.interface import implementer
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
+from txdicom.dimse.commands import Command, decodeCommand, encodeCommand
 from txdicom.dimse.dispatch import ServiceTable
+from txdicom.dimse.messages import encodeMessage
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IDataSetWriter, IServiceProvider, IStorageSCP
@@ -46,7 +48,7 @@ from txdicom.uids import (
     VERIFICATION,
 )
 from txdicom.upperlayer.items import PresentationContextRQ, UserInformation
-from txdicom.upperlayer.pdu import PDU, AAssociateRQ, decodePDU
+from txdicom.upperlayer.pdu import PDU, AAssociateRQ, PDataTF, decodePDU
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 __all__ = [
@@ -57,12 +59,15 @@ __all__ = [
     "RecordingStore",
     "StoredInstance",
     "associateRQ",
+    "commandsIn",
     "connect",
     "connectRaw",
+    "message",
     "requestor",
 ]
 
 _SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+_WHOLE_COMMAND = 3  # the message control header
 
 
 def associateRQ(
@@ -90,6 +95,26 @@ def associateRQ(
         userInformation=userInformation
         or UserInformation(maximumLength=16384, implementationClassUID=IMPLEMENTATION_CLASS_UID),
     )
+
+
+def message(contextID: int, command: Command, dataSet: bytes | None = None, maximumLength: int = 16384) -> bytes:
+    """
+    Encode a message as the P-DATA-TF PDUs that carry it.
+
+    :param dataSet: encoded; goes with a command that announces one, as a C-STORE-RQ does.
+    :param maximumLength: of the body of each PDU, in bytes, at least 8.
+    """
+    return encodeMessage(contextID, encodeCommand(command), dataSet, maximumLength)
+
+
+def commandsIn(pdus: Iterable[PDU]) -> list[Any]:
+    """Decode PDUs that hold a whole command each, as responses do; an assertion fails on any other."""
+    commands = []
+    for pdu in pdus:
+        if not isinstance(pdu, PDataTF) or len(pdu.pdvs) != 1 or pdu.pdvs[0].control != _WHOLE_COMMAND:
+            raise AssertionError(f"{pdu} is not a command")
+        commands.append(decodeCommand(pdu.pdvs[0].data))
+    return commands
 
 
 def requestor(

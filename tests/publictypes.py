@@ -1,0 +1,127 @@
+"""
+What type checkers see of the public API: mypy reads this file, nobody runs it.
+
+`assert_type` fails where a result has become something else, and mypy, being strict, complains of each ``ignore`` whose
+line it has nothing against any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, assert_type
+
+from pydicom import Dataset
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txdicom.configuration import Configuration
+from txdicom.dimse.acceptor import AcceptorFactory
+from txdicom.dimse.association import Association
+from txdicom.dimse.commands import CEchoRSP, CStoreRSP
+from txdicom.errors import RejectReason, RejectResult
+from txdicom.interfaces import IDataSetWriter, IQuerySCP, IStorageSCP
+from txdicom.requestor import AssociationService, RequestorAssociation, RequestorFactory, connect
+from txdicom.services.query import STUDY_ROOT, QueryService, SubOperations
+from txdicom.services.storage import ReceivedInstance, StorageService
+from txdicom.services.verification import VerificationService
+from txdicom.storage.filestore import FileStore
+from txdicom.testing import MemoryEndpoint, MemoryLink, RawPeer, RecordingStore, associateRQ, connectRaw, requestor
+from txdicom.testing import connect as connectInMemory
+from txdicom.uids import VERIFICATION
+from txdicom.upperlayer.pdu import PDU, AAssociateRJ, AAssociateRQ
+
+
+async def requests(endpoint: TCP4ClientEndpoint, identifier: Dataset) -> None:
+    """Ask for everything that a requestor can."""
+    connecting = connect(endpoint, [VERIFICATION], send=["a.dcm", identifier], calledAETitle="PEER")
+    assert_type(connecting, Deferred[RequestorAssociation])
+    association = await connecting
+    assert_type(association.echo(), Deferred[CEchoRSP])
+    assert_type(association.store("a.dcm"), Deferred[CStoreRSP])
+    assert_type((await association.store(identifier)).status, int)
+    assert_type([match async for match in association.find(STUDY_ROOT.find, identifier)], list[Dataset])
+    assert_type(await association.move(STUDY_ROOT.move, identifier, "THIRD").collect(), list[SubOperations])
+    assert_type(association.release(), Deferred[None])
+    assert_type(association.endReason, Failure | None)
+    association.store(7)  # type: ignore[arg-type]
+    connect(endpoint, [7])  # type: ignore[list-item]
+
+
+def comesBack(endpoint: TCP4ClientEndpoint) -> Deferred[RequestorAssociation]:
+    """Keep an association."""
+    return AssociationService(endpoint, RequestorFactory([VERIFICATION])).whenEstablished()
+
+
+@implementer(IDataSetWriter)
+class Writer:
+    """A writer whose methods give their results each in another way."""
+
+    def write(self, fragments: list[memoryview]) -> Deferred[None] | None:
+        """Now, or later."""
+        return None
+
+    async def commit(self) -> int:
+        """By a coroutine."""
+        return 0
+
+    def abort(self, reason: Failure) -> None:
+        """Nothing."""
+
+
+@implementer(IStorageSCP)
+class Store:
+    """A store with a coroutine."""
+
+    async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
+        """Give a writer."""
+        assert_type(instance.sopInstanceUID, str)
+        assert_type(association.callingAETitle, str)
+        return Writer()
+
+
+@implementer(IQuerySCP)
+class Matches:
+    """A query provider."""
+
+    async def find(self, association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+        """Yield a match."""
+        yield identifier
+
+
+@implementer(IStorageSCP)
+class NoStore:  # type: ignore[misc]
+    """It lacks `store`."""
+
+
+def refuse(association: Association, request: AAssociateRQ) -> AAssociateRJ | None:
+    """A policy."""
+    return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.NO_REASON_GIVEN)
+
+
+def acceptor() -> AcceptorFactory:
+    """Put an acceptor together."""
+    StorageService(Matches())  # type: ignore[arg-type]
+    StorageService(FileStore("received", fsync=True))
+    Configuration(artimTimeout="soon")  # type: ignore[arg-type]
+    Configuration(30)  # type: ignore[call-arg]
+    services = [VerificationService(), StorageService(Store()), QueryService(Matches(), [STUDY_ROOT.find])]
+    return AcceptorFactory(services, Configuration(maximumPDULength=1 << 17), Clock(), refuse)
+
+
+def inMemory(factory: AcceptorFactory) -> None:
+    """Use the tools for tests."""
+    link = connectInMemory(factory, requestor(Clock()))
+    assert_type(link, MemoryLink)
+    peer = connectRaw(factory, size=1)
+    assert_type(peer, RawPeer)
+    assert_type(peer.send(b"", associateRQ()), list[PDU])
+    assert_type(connect(MemoryEndpoint(factory), [VERIFICATION]), Deferred[RequestorAssociation])
+    assert_type(RecordingStore().stored[0].dataSet, bytes)
+
+
+def unknown(association: Association) -> Any:
+    """A name that there is not."""
+    return association.calledAeTitle  # type: ignore[attr-defined]

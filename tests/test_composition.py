@@ -1,0 +1,537 @@
+"""
+The compositions of docs/composition.rst do what the page says of them: each listing in memory, with real associations.
+"""
+
+# trial's assertions are not annotated, and neither are the listings:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from twisted.application.service import IServiceCollection, loadApplication
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, execute, fail
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.documents import LISTINGS, loadModule
+from txdicom.dimse.acceptor import AcceptorFactory
+from txdicom.dimse.status import Status
+from txdicom.errors import AssociationRejected, DIMSEError
+from txdicom.interfaces import IAssociationObserver, IDataSetWriter, IStorageSCP
+from txdicom.requestor import RequestorAssociation, connect
+from txdicom.services.storage import StorageService
+from txdicom.services.verification import VerificationService
+from txdicom.storage.filestore import FileStore
+from txdicom.testing import MemoryEndpoint, RecordingStore, associateRQ, requestor
+from txdicom.uids import ACCEPT_ALL, OTHER_STORAGE_SOP_CLASSES, VERIFICATION
+
+queueing = loadModule(LISTINGS / "queueing.py")
+forwarding = loadModule(LISTINGS / "forwarding.py")
+deidentify = loadModule(LISTINGS / "deidentify.py")
+indexing = loadModule(LISTINGS / "indexing.py")
+policy = loadModule(LISTINGS / "policy.py")
+
+CT = str(get_testdata_file("CT_small.dcm"))
+#: Pixel data that is compressed.
+JPEG = str(get_testdata_file("JPEG2000.dcm"))
+MR = str(get_testdata_file("MR_small.dcm"))
+ALL = (CT, MR, JPEG)
+
+
+def uidOf(path: str) -> str:
+    return str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+class SwitchedEndpoint(MemoryEndpoint):
+    """
+    A peer that may be down.
+
+    :ivar isUp: whether it is not.
+    """
+
+    isUp = True
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Refuse the connection, or make one that is in use at once."""
+        if not self.isUp:
+            return fail(ConnectionRefusedError())
+        return super().connect(protocolFactory)
+
+
+class CompositionTestCase(SynchronousTestCase):
+    """
+    What the tests share: peers in memory, under one clock.
+
+    :ivar directory: an empty one.
+    """
+
+    def setUp(self) -> None:
+        """Make the directory."""
+        self.clock = Clock()
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+
+    def endpoint(self, store: IStorageSCP, **parameters: Any) -> SwitchedEndpoint:
+        """Make a peer that stores everything there is."""
+        services = [VerificationService(), StorageService(store, [OTHER_STORAGE_SOP_CLASSES], ACCEPT_ALL, **parameters)]
+        return SwitchedEndpoint(AcceptorFactory(services, clock=self.clock))
+
+    def result(self, endpoint: MemoryEndpoint, result: Deferred[Any]) -> Any:
+        """Let all talk until something is there."""
+        endpoint.flush()
+        return self.successResultOf(result)
+
+    def associate(self, endpoint: MemoryEndpoint, paths: tuple[str, ...] = ALL) -> RequestorAssociation:
+        """Get an association to send instances over."""
+        association: RequestorAssociation = self.result(endpoint, connect(endpoint, send=paths, clock=self.clock))
+        return association
+
+    def send(self, endpoint: MemoryEndpoint, *paths: str) -> list[int]:
+        """Send instances, and return the statuses."""
+        association = self.associate(endpoint, paths)
+        statuses = [self.result(endpoint, association.store(path)).status for path in paths]
+        self.result(endpoint, association.release())
+        return statuses
+
+
+class StatusPageTests(CompositionTestCase):
+    """statuspage.tac"""
+
+    def setUp(self) -> None:
+        """Load it where it may keep files."""
+        super().setUp()
+        (self.directory / "received").mkdir()
+        with contextlib.chdir(self.directory):
+            application = loadApplication(str(LISTINGS / "statuspage.tac"), "python")
+        receiver, web = IServiceCollection(application)
+        [listening] = receiver
+        self.factory = listening.factory
+        self.site = web.factory
+        self.site.reactor = self.clock
+
+    def page(self) -> str:
+        """Ask for the page."""
+        transport = StringTransport()
+        channel = self.site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 40000))
+        channel.makeConnection(transport)
+        channel.dataReceived(b"GET / HTTP/1.0\r\n\r\n")
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        self.assertIn(b"200 OK", head)
+        return str(body, "utf-8")
+
+    def test_listsAssociations(self) -> None:
+        """As long as there is one it is on the page, with what it has asked for."""
+        self.assertEqual(self.page().count("<tr>"), 1)
+        link, association = self.connect("<MODALITY>")
+        self.successResultOf(self.flushed(link, association.echo()))
+        self.assertIn("<tr><td>127.0.0.1</td><td>&lt;MODALITY&gt;</td><td>1</td></table>", self.page())
+        self.successResultOf(self.flushed(link, association.release()))
+        self.assertEqual(self.page().count("<tr>"), 1)
+
+    def test_isAnObserver(self) -> None:
+        verifyObject(IAssociationObserver, self.site.resource)
+
+    def connect(self, title: str) -> tuple[MemoryEndpoint, RequestorAssociation]:
+        endpoint = MemoryEndpoint(self.factory)
+        connecting = connect(endpoint, [VERIFICATION], callingAETitle=title, clock=self.factory._clock)
+        return endpoint, self.successResultOf(self.flushed(endpoint, connecting))
+
+    def flushed(self, endpoint: MemoryEndpoint, result: Deferred[Any]) -> Deferred[Any]:
+        endpoint.flush()
+        return result
+
+
+class RouterTests(CompositionTestCase):
+    """queueing.py and forwarding.py, put together as in router.tac, with one peer more."""
+
+    def setUp(self) -> None:
+        """Make a router with two peers."""
+        super().setUp()
+        for name in ("arrived", "quick", "other"):
+            (self.directory / name).mkdir()
+        self.files = FileStore(self.directory / "arrived", queueing.nameByArrival)
+        self.queues = [str(self.directory / name) for name in ("quick", "other")]
+        self.store = queueing.QueueingStore(self.files, self.queues, execute)
+        self.router = self.endpoint(self.store)
+        self.stores = [RecordingStore(), RecordingStore()]
+        self.quick, self.other = self.peers = [self.endpoint(store) for store in self.stores]
+        self.forwarders = [
+            forwarding.Forwarder(queue, peer, self.clock, inThread=execute, calledAETitle="PEER")
+            for queue, peer in zip(self.queues, self.peers, strict=True)
+        ]
+
+    def start(self) -> None:
+        """Start forwarding."""
+        for forwarder in self.forwarders:
+            forwarder.startService()
+            self.addCleanup(forwarder.stopService)
+
+    def delivered(self) -> list[list[str]]:
+        """Tell what each peer has committed, in order."""
+        return [
+            [record.instance.sopInstanceUID for record in store.stored if record.outcome == "committed"]
+            for store in self.stores
+        ]
+
+    def queued(self) -> list[int]:
+        """Tell how much waits for each peer."""
+        return [len(os.listdir(queue)) for queue in self.queues]
+
+    def test_forwards(self) -> None:
+        """Both get everything in order, byte for byte, in the transfer syntax that it has."""
+        self.assertEqual(self.send(self.router, *ALL), [0, 0, 0])
+        self.assertEqual(self.queued(), [3, 3])
+        self.assertEqual([path for path in os.listdir(self.directory / "arrived") if path.endswith(".dcm")], [])
+        self.start()
+        for peer in self.peers:
+            peer.flush()
+        uids = [uidOf(path) for path in ALL]
+        self.assertEqual(self.delivered(), [uids, uids])
+        self.assertEqual(self.queued(), [0, 0])
+        for record, path in zip(self.stores[0].stored, ALL, strict=True):
+            self.assertTrue(Path(path).read_bytes().endswith(record.dataSet), path)
+
+    def test_oneIsDown(self) -> None:
+        """What it should get waits on the disk, also for another run, and the other peer gets it meanwhile."""
+        self.other.isUp = False
+        self.start()
+        self.send(self.router, *ALL)
+        self.clock.advance(10)
+        self.quick.flush()
+        self.assertEqual([len(uids) for uids in self.delivered()], [3, 0])
+        self.assertEqual(self.queued(), [0, 3])
+        self.successResultOf(self.forwarders[1].stopService())
+        self.other.isUp = True
+        again = forwarding.Forwarder(self.queues[1], self.other, self.clock, inThread=execute)
+        again.startService()
+        self.addCleanup(again.stopService)
+        self.other.flush()
+        self.assertEqual([len(uids) for uids in self.delivered()], [3, 3])
+        self.assertEqual(self.queued(), [0, 0])
+
+    def test_triesAgain(self) -> None:
+        """A peer that comes back is noticed within ten seconds."""
+        self.other.isUp = False
+        self.send(self.router, CT)
+        self.start()
+        self.clock.advance(10)
+        self.other.isUp = True
+        self.clock.advance(9)
+        self.assertEqual(self.other.links, [])
+        self.clock.advance(1)
+        self.other.flush()
+        self.assertEqual(self.delivered()[1], [uidOf(CT)])
+
+    def test_oneIsSlow(self) -> None:
+        """One that takes nothing for the moment holds up nobody, and gets no second association for that."""
+        self.send(self.router, CT)
+        self.start()
+        for _ in range(2):
+            self.send(self.router, CT)
+            self.clock.advance(10)
+            self.quick.flush()
+        self.assertEqual([len(uids) for uids in self.delivered()], [3, 0])
+        self.assertEqual(len(self.other.links), 1)
+        self.assertEqual(self.queued(), [0, 3])
+        self.other.flush()
+        self.assertEqual([len(uids) for uids in self.delivered()], [3, 3])
+
+    def test_connectionIsLost(self) -> None:
+        """What was not acknowledged is sent again."""
+        self.send(self.router, *ALL)
+        self.stores[1].failures["commit"] = DIMSEError(Status.OUT_OF_RESOURCES)
+        self.start()
+        self.other.links[0].server.pauseProducing()
+        self.other.links[0].lose()
+        self.assertEqual(self.queued()[1], 3)
+        self.stores[1].failures.clear()
+        self.clock.advance(10)
+        self.other.flush()
+        self.assertEqual(self.delivered()[1], [uidOf(path) for path in ALL])
+
+    def test_noRoom(self) -> None:
+        """A peer that lacks resources is left alone for a while, and then asked again."""
+        self.send(self.router, *ALL)
+        self.stores[1].failures["commit"] = DIMSEError(Status.OUT_OF_RESOURCES)
+        self.start()
+        self.other.flush()
+        self.assertEqual((self.queued()[1], len(self.stores[1].stored)), (3, 1))
+        self.stores[1].failures.clear()
+        self.stores[1].stored.clear()
+        self.clock.advance(10)
+        self.other.flush()
+        self.assertEqual((self.queued()[1], len(self.delivered()[1])), (0, 3))
+
+    def test_refused(self) -> None:
+        """What a peer will never take is put aside, and what comes after it is sent."""
+        self.send(self.router, CT)
+        self.stores[1].failures["store"] = DIMSEError(Status.CANNOT_UNDERSTAND)
+        self.start()
+        self.other.flush()
+        self.stores[1].failures.clear()
+        self.send(self.router, MR)
+        self.clock.advance(10)
+        self.other.flush()
+        self.assertEqual(self.delivered()[1], [uidOf(MR)])
+        [aside] = os.listdir(self.queues[1])
+        self.assertTrue(aside.endswith(".dcm.refused"))
+        self.assertEqual(str(dcmread(Path(self.queues[1]) / aside).SOPInstanceUID), uidOf(CT))
+
+    def test_notAccepted(self) -> None:
+        """Likewise what it accepts no presentation context for."""
+        services = [StorageService(self.stores[1], [str(dcmread(MR).SOPClassUID)])]
+        self.other._factory = AcceptorFactory(services, clock=self.clock)
+        self.send(self.router, CT, MR)
+        self.start()
+        self.other.flush()
+        self.assertEqual(self.delivered()[1], [uidOf(MR)])
+        self.assertEqual([name.rpartition(".")[2] for name in os.listdir(self.queues[1])], ["refused"])
+
+    def test_stopsAtOnce(self) -> None:
+        """A peer that does not answer does not hold up the end."""
+        self.send(self.router, *ALL)
+        self.start()
+        self.successResultOf(self.forwarders[1].stopService())
+        self.assertEqual(self.queued()[1], 3)
+
+    def test_acknowledgesWhatIsQueued(self) -> None:
+        """If a queue cannot take an instance its sender is told, and nothing is left where it arrived."""
+        os.rmdir(self.queues[1])
+        self.assertEqual(self.send(self.router, CT), [Status.OUT_OF_RESOURCES])
+        self.assertEqual(list((self.directory / "arrived").glob("*.dcm")), [])
+
+    def test_interfaces(self) -> None:
+        verifyObject(IStorageSCP, self.store)
+        association = requestor(self.clock, associateRQ())
+        inner = RecordingStore()
+        writer = inner.store(association, None)  # type: ignore[arg-type]
+        verifyObject(IDataSetWriter, queueing.QueueingWriter(self.store, writer))
+
+    def test_application(self) -> None:
+        """router.tac puts them together: a receiver and a forwarder for each peer."""
+        with contextlib.chdir(self.directory):
+            application = loadApplication(str(LISTINGS / "router.tac"), "python")
+        receiver, *forwarders = IServiceCollection(application)
+        [listening] = receiver
+        self.assertEqual(listening.endpoint._port, 11112)
+        self.assertEqual([forwarder.queue for forwarder in forwarders], ["ARCHIVE", "RESEARCH"])
+        self.assertEqual([forwarder.endpoint._host for forwarder in forwarders], ["192.0.2.1", "192.0.2.2"])
+        self.assertTrue((self.directory / "RESEARCH").is_dir())
+
+
+class DeidentifyTests(CompositionTestCase):
+    """deidentify.py"""
+
+    def setUp(self) -> None:
+        """Make a store around a recording one."""
+        super().setUp()
+        self.inner = RecordingStore()
+        self.store = deidentify.DeidentifyingStore(self.inner, b"key", inThread=execute)
+        self.receiver = self.endpoint(self.store)
+
+    def kept(self) -> list[Dataset]:
+        """Read what has been stored."""
+        return [
+            deidentify.decodeDataSet(record.dataSet, record.instance.transferSyntaxUID) for record in self.inner.stored
+        ]
+
+    def test_removes(self) -> None:
+        """Nothing of the patient is left, and the image is the same."""
+        self.assertEqual(self.send(self.receiver, *ALL), [0, 0, 0])
+        for path, kept in zip(ALL, self.kept(), strict=True):
+            original = dcmread(path)
+            self.assertNotIn("PatientName", kept)
+            self.assertNotIn("StudyDate", kept)
+            self.assertFalse(any(element.tag.is_private or element.VR == "SQ" for element in kept))
+            self.assertEqual(kept.PixelData, original.PixelData)
+            self.assertEqual((kept.Rows, kept.BitsStored), (original.Rows, original.BitsStored))
+            for text in (str(original.PatientName), str(original.PatientID), str(original.StudyInstanceUID)):
+                self.assertNotIn(text, str(kept))
+
+    def test_uids(self) -> None:
+        """They are others, the same ones again for the same, and with another key others still."""
+        self.send(self.receiver, CT, CT)
+        first, second = self.kept()
+        self.assertEqual(first.StudyInstanceUID, second.StudyInstanceUID)
+        self.assertNotEqual(first.StudyInstanceUID, dcmread(CT).StudyInstanceUID)
+        self.assertEqual(first.SOPInstanceUID, self.inner.stored[0].instance.sopInstanceUID)
+        other = deidentify.DeidentifyingStore(self.inner, b"other")
+        self.assertNotEqual(other.newUID(uidOf(CT)), first.SOPInstanceUID)
+
+    def test_asFiles(self) -> None:
+        """A file has the new UID in its name and in its meta information."""
+        files = FileStore(self.directory)
+        self.send(self.endpoint(deidentify.DeidentifyingStore(files, b"key", inThread=execute)), CT)
+        [path] = self.directory.glob("CT.2.25.*")
+        file = dcmread(path)
+        self.assertEqual(file.file_meta.MediaStorageSOPInstanceUID, file.SOPInstanceUID)
+        self.assertNotIn(uidOf(CT).encode(), path.read_bytes())
+
+    def test_failures(self) -> None:
+        """What the inner store says is the answer, and it is told to forget what it has not taken."""
+        self.inner.failures["write"] = DIMSEError(Status.OUT_OF_RESOURCES)
+        self.assertEqual(self.send(self.receiver, CT), [Status.OUT_OF_RESOURCES])
+        self.assertEqual([record.outcome for record in self.inner.stored], ["aborted"])
+
+    def test_unreadable(self) -> None:
+        """What pydicom cannot read is refused, and none of it is stored."""
+        broken = self.directory / "broken.dcm"
+        rows = b"\x28\0\x10\0US\x02\0"
+        content = Path(CT).read_bytes()
+        self.assertIn(rows, content)
+        broken.write_bytes(content.replace(rows, rows.replace(b"US", b"FD")))
+        self.assertEqual(self.send(self.receiver, str(broken)), [Status.CANNOT_UNDERSTAND])
+        self.assertEqual(self.inner.stored, [])
+
+    def test_tooLong(self) -> None:
+        """What is longer than is held is refused."""
+        store = deidentify.DeidentifyingStore(self.inner, b"key", 10000, execute)
+        self.assertEqual(self.send(self.endpoint(store), CT), [Status.OUT_OF_RESOURCES])
+        self.assertEqual(self.inner.stored, [])
+
+    def test_interfaces(self) -> None:
+        verifyObject(IStorageSCP, self.store)
+        association = requestor(self.clock, associateRQ())
+        verifyObject(IDataSetWriter, self.store.store(association, None))
+
+
+class InlinePool:
+    """A pool of threads that has none."""
+
+    def callInThreadWithCallback(
+        self, onResult: Callable[[bool, Any], object], function: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> None:
+        """Call it now."""
+        try:
+            outcome = True, function(*arguments, **keywords)
+        except Exception as error:
+            outcome = False, _failure(error)
+        onResult(*outcome)
+
+
+def _failure(error: Exception) -> Any:
+    from twisted.python.failure import Failure
+
+    return Failure(error)
+
+
+class InlineReactor(Clock):
+    """A clock to which threads, of which there are none, return."""
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call it now."""
+        function(*arguments)
+
+    def callWhenRunning(self, function: Callable[..., Any]) -> object:
+        """It never runs, so that no threads are started."""
+        return function
+
+
+class IndexTests(CompositionTestCase):
+    """indexing.py"""
+
+    def setUp(self) -> None:
+        """Make a store with an index."""
+        super().setUp()
+        self.files = FileStore(self.directory, withdrawable=True)
+        self.index: ConnectionPool = indexing.openIndex(":memory:", cp_reactor=InlineReactor())
+        self.index.threadpool = InlinePool()
+        self.addCleanup(self.index.connect().close)
+        self.receiver = self.endpoint(indexing.IndexingStore(self.files, self.index), wanted=indexing.WANTED)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Read the index."""
+        found = self.successResultOf(self.index.runQuery("SELECT uid, study, series, path FROM instance ORDER BY path"))
+        return [tuple(row) for row in found]
+
+    def test_indexes(self) -> None:
+        """Each instance is a row, also when it comes again."""
+        self.successResultOf(self.index.runOperation(indexing.TABLE))
+        self.assertEqual(self.send(self.receiver, CT, MR, CT), [0, 0, 0])
+        expected = []
+        for path in (CT, MR):
+            instance = dcmread(path)
+            name = f"{instance.Modality}.{instance.SOPInstanceUID}"
+            expected.append(
+                (
+                    instance.SOPInstanceUID,
+                    instance.StudyInstanceUID,
+                    instance.SeriesInstanceUID,
+                    str(self.directory / name),
+                )
+            )
+        self.assertEqual(self.rows(), expected)
+        self.assertEqual(len(list(self.directory.glob("[CM]*"))), 2)
+
+    def test_indexFails(self) -> None:
+        """Then nothing has been stored, and the sender knows."""
+        self.assertEqual(self.send(self.receiver, CT), [Status.OUT_OF_RESOURCES])
+        self.assertEqual(list(self.directory.glob("[CM]*")), [])
+
+    def test_diskFails(self) -> None:
+        """What has no file is not in the index."""
+        self.successResultOf(self.index.runOperation(indexing.TABLE))
+
+        def full(*arguments: object, **keywords: object) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        self.patch(os, "rename", full)
+        self.assertEqual(self.send(self.receiver, CT), [Status.OUT_OF_RESOURCES])
+        self.assertEqual(self.rows(), [])
+
+    def test_interfaces(self) -> None:
+        store = indexing.IndexingStore(self.files, self.index)
+        verifyObject(IStorageSCP, store)
+        writer = RecordingStore().store(requestor(self.clock, associateRQ()), None)  # type: ignore[arg-type]
+        verifyObject(IDataSetWriter, indexing.IndexingWriter(None, writer, self.index))
+
+
+class PolicyTests(CompositionTestCase):
+    """policy.py"""
+
+    def setUp(self) -> None:
+        """Make an acceptor that knows two senders."""
+        super().setUp()
+        admit = policy.KnownSenders({"CT1": "127.0.0.0/8", "FAR": "192.0.2.0/24"})
+        self.acceptor = MemoryEndpoint(AcceptorFactory([VerificationService()], clock=self.clock, admit=admit))
+
+    def ask(self, title: str) -> Deferred[RequestorAssociation]:
+        """Ask for an association."""
+        connecting = connect(self.acceptor, [VERIFICATION], callingAETitle=title, clock=self.clock)
+        self.acceptor.flush()
+        return connecting
+
+    def refusal(self, title: str) -> tuple[int, int, int]:
+        """Tell why an association is refused."""
+        error = self.failureResultOf(self.ask(title), AssociationRejected).value
+        return error.result, error.source, error.reason
+
+    def test_admits(self) -> None:
+        self.successResultOf(self.ask("CT1"))
+
+    def test_strangers(self) -> None:
+        """Neither a title that is not known comes in, nor one from elsewhere."""
+        self.assertEqual(self.refusal("CT2"), (1, 1, 3))
+        self.assertEqual(self.refusal("FAR"), (1, 1, 3))
+
+    def test_notTooOften(self) -> None:
+        """The third association has to wait for the end of one of the others."""
+        first, _ = (self.successResultOf(self.ask("CT1")) for _ in range(2))
+        self.assertEqual(self.refusal("CT1"), (2, 3, 2))
+        first.abort()
+        self.acceptor.flush()
+        self.successResultOf(self.ask("CT1"))
