@@ -39,6 +39,7 @@ from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
 from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
+from txdicom.upperlayer.parser import MOST_FRAGMENTS
 
 if TYPE_CHECKING:
     from txdicom.storescp.tls.connection import ConnectionCreator
@@ -107,7 +108,7 @@ def makeObserver(options: Mapping[str, Any], clock: IReactorTime) -> IAssociatio
 
 def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
     """Gather the bounds and times."""
-    # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
+    # A delay that was asked for is no reason to give a provider up.
     longest = max(map(_longestDelay, (options, *options["titles"].values())))
     return Configuration(
         maximumPDULength=options["max-pdu"],
@@ -123,7 +124,9 @@ def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
 
 
 def _longestDelay(options: Mapping[str, Any]) -> float:
-    sleeping = float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    # A store begins and writes in one step, which may be that of many fragments.
+    during = (1 + MOST_FRAGMENTS) * options["sleep-during"]
+    sleeping = float(max(options["sleep-after"], during) + longestDelay(options["faults"]))
     return sleeping + (options["exec-timeout"] if options["exec-sync"] else 0.0)
 
 
