@@ -71,9 +71,16 @@ class RunTests(ProcessTestCase):
         running = self.start()
         self.process.exit(signal=signal.SIGSEGV)
         self.assertEqual(self.successResultOf(running), -signal.SIGSEGV)
+        running = self.start()
+        self.process.exit(signal=signal.SIGRTMIN + 6)
+        self.assertEqual(self.successResultOf(running), -signal.SIGRTMIN - 6)
         self.assertEqual(
             self.told(),
-            ["/bin/true ended with status 3 after 0.0 s", "/bin/true was ended by SIGSEGV after 0.0 s"],
+            [
+                "/bin/true ended with status 3 after 0.0 s",
+                "/bin/true was ended by SIGSEGV after 0.0 s",
+                f"/bin/true was ended by signal {signal.SIGRTMIN + 6} after 0.0 s",
+            ],
         )
 
     def test_output(self) -> None:

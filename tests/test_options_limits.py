@@ -75,8 +75,8 @@ class ConfigurationTests(OptionsTestCase):
         usual = Configuration().providerTimeout
         for arguments, more in (
             (["-s5"], 5.0),
-            (["-S5"], 10.0),
-            (["-s5", "-S1"], 5.0),
+            (["-S5"], 513 * 5.0),
+            (["-s600", "-S1"], 600.0),
             (["--fault=1:delay=4", "--fault=2:delay=3"], 4.0),
             (["--fault=1:delay=4", "-s5"], 9.0),
         ):

@@ -19,7 +19,7 @@ from txdicom.testing import MemoryTransport
 from txdicom.upperlayer import transport as module
 from txdicom.upperlayer.transport import ReactorTurn, Wire
 
-USUAL, LARGE = 65536, 262144
+SMALL, USUAL, LARGE = 4096, 65536, 262144
 
 
 class WritersReactor:
@@ -226,6 +226,26 @@ class ReadTests(WireTestCase):
         for wire, _, _ in wires:
             wire.close()
             wire.close()
+        self.assertEqual(self.turn.streams, 0)
+
+    def test_littleOfWhoDoesNotWait(self) -> None:
+        """Of a peer that asks without waiting for answers little is read, until it stops that."""
+        wire, transport, _ = self.wire()
+        wire.received(LARGE)
+        for answers, length, size in (
+            (16, LARGE, LARGE),
+            (17, LARGE, SMALL),
+            (45, SMALL, SMALL),
+            (45, SMALL - 1, SMALL),
+            (1, 100, SMALL),
+            (1, SMALL, USUAL),
+            (1, USUAL, LARGE),
+            (17, LARGE, SMALL),
+        ):
+            for _ in range(answers):
+                wire.sendSoon(b"1")
+            wire.received(length)
+            self.assertEqual(transport.bufferSize, size)
         self.assertEqual(self.turn.streams, 0)
 
     def test_notWhileThePeerDoesNotRead(self) -> None:

@@ -31,6 +31,7 @@ from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
 from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.asked import AskedFiles
 from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.plugins import loadPlugin
 from txdicom.storescp.hooks.renaming import renameFiles
@@ -40,6 +41,7 @@ from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
 from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
+from txdicom.upperlayer.parser import MOST_FRAGMENTS
 
 if TYPE_CHECKING:
     from txdicom.storescp.tls.connection import ConnectionCreator
@@ -108,7 +110,7 @@ def makeObserver(options: Mapping[str, Any], clock: IReactorTime) -> IAssociatio
 
 def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
     """Gather the bounds and times."""
-    # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
+    # A delay that was asked for is no reason to give a provider up.
     longest = max(map(_longestDelay, (options, *options["titles"].values())))
     return Configuration(
         maximumPDULength=options["max-pdu"],
@@ -124,7 +126,9 @@ def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
 
 
 def _longestDelay(options: Mapping[str, Any]) -> float:
-    sleeping = float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    # A store begins and writes in one step, which may be that of many fragments.
+    during = (1 + MOST_FRAGMENTS) * options["sleep-during"]
+    sleeping = float(max(options["sleep-after"], during) + longestDelay(options["faults"]))
     return sleeping + (options["exec-timeout"] if options["exec-sync"] else 0.0)
 
 
@@ -261,12 +265,16 @@ def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
 
 
 def makeStore(
-    options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+    options: Mapping[str, Any],
+    files: FileStore | None,
+    clock: IReactorTime,
+    announcer: Announcer | None = None,
+    asked: AskedFiles | None = None,
 ) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
     if announcer is not None:
-        store = HookedStore(store, announcer, asking=options["exec-sync"])
+        store = HookedStore(store, announcer, options["exec-sync"], asked)
     if options["faults"]:
         store = FaultyStore(store, clock, options["faults"])
     if options["verbose"]:

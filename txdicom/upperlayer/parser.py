@@ -26,7 +26,7 @@ from txdicom.errors import AbortReason, PDUError
 if TYPE_CHECKING:
     from txdicom.interfaces import IPDUReceiver
 
-__all__ = ["PDUParser"]
+__all__ = ["MOST_FRAGMENTS", "PDUParser"]
 
 _HEADER_LENGTH = 6
 _readPDUHeader = Struct(">BxI").unpack_from
@@ -47,7 +47,7 @@ _SHORT_LENGTH = 4
 #: The bit of the message control header that says that this PDV ends a command set or data set (PS3.8 E.2).
 _LAST = 0b10
 #: The most fragments that go on in one call: as many as the receiver may have to keep.
-_MOST_FRAGMENTS = 512
+MOST_FRAGMENTS = 512
 #: A PDV item of no data: item length, presentation context ID, message control header.
 _MINIMUM_PDV_ITEM = 6
 
@@ -190,7 +190,7 @@ class PDUParser:
         fragments = [view[start : min(position, end)]]
         contextID, control = self._contextID, self._control
         if not (self._bodyLeft or control & _LAST):
-            while position + _BOTH_HEADERS_LENGTH < end and len(fragments) < _MOST_FRAGMENTS:
+            while position + _BOTH_HEADERS_LENGTH < end and len(fragments) < MOST_FRAGMENTS:
                 pduType, length, itemLength, nextContextID, nextControl = _readBothHeaders(view, position)
                 if (
                     nextControl != control

@@ -36,7 +36,11 @@ _INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "conne
 #: are read at once of a peer that has more to send than that.
 _USUAL_READ = 1 << 16
 _LARGE_READ = 1 << 18
-#: With more such peers than this, a turn of the reactor would take too long if as much were read of each.
+#: How many are read at once of a peer that goes on asking without waiting for answers, because everybody else has to
+#: wait while it gets them; and how many answers to what one read has brought show that it does.
+_SMALL_READ = 1 << 12
+_MOST_ANSWERS = 16
+#: With more peers than this that have much to send, a turn of the reactor would take too long if as much were read of each.
 _MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
@@ -90,13 +94,15 @@ class Wire:
     :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_held", "_streams", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
+    __slots__ = ("_answers", "_held", "_streams", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
 
     def __init__(self, transport: Any, turn: ReactorTurn) -> None:
         self._transport = transport
         self._turn = turn
         # Whether there is much to read.
         self._streams = False
+        # How much was said since the last read.
+        self._answers = 0
         # What waits for the end of the turn.
         self._held = b""
         #: Sends bytes, in order, now or as soon as the peer reads.
@@ -124,6 +130,7 @@ class Wire:
             self._sendNow(b"")
 
     def _gather(self, data: bytes) -> None:
+        self._answers += 1
         turn = self._turn
         if (turn.last is self and not self._held) or len(data) > _LONGEST_GATHERED:
             self._sendNow(data)
@@ -167,9 +174,16 @@ class Wire:
             self._sendNow(b"".join(_after(pieces, sent)))
 
     def _adaptRead(self, length: int) -> None:
+        answers, self._answers = self._answers, 0
+        if answers > _MOST_ANSWERS:
+            self._stream(False)
+            self._transport.bufferSize = _SMALL_READ
+            return
         if length < _USUAL_READ:
             if self._streams:
                 self._stream(False)
+            elif length == _SMALL_READ:
+                self._transport.bufferSize = _USUAL_READ
             return
         if not self._streams:
             self._stream(True)

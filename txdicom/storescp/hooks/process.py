@@ -99,7 +99,7 @@ class _Command(ProcessProtocol):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         status = _statusOf(reason)
-        how = f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+        how = f"ended with status {status}" if status >= 0 else f"was ended by {_signalName(-status)}"
         seconds = self._reactor.seconds() - self._began
         _log.info(
             "{command} {how} after {seconds:.1f} s{output}",
@@ -128,6 +128,14 @@ class _Command(ProcessProtocol):
             # It has no group of its own, or not yet.
             with suppress(ProcessExitedAlready):
                 self.transport.signalProcess("KILL")
+
+
+def _signalName(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Most of the realtime signals have no names.
+        return f"signal {number}"
 
 
 def _statusOf(reason: Failure) -> int:
