@@ -40,7 +40,8 @@ _LARGE_READ = 1 << 18
 #: wait while it gets them; and how many answers to what one read has brought show that it does.
 _SMALL_READ = 1 << 12
 _MOST_ANSWERS = 16
-#: With more peers than this that have much to send, a turn of the reactor would take too long if as much were read of each.
+#: With more peers than this that have much to send, a turn of the reactor would take too long if as much were read of
+#: each.
 _MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
