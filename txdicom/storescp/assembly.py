@@ -31,7 +31,6 @@ from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultyStore, longestDelay
 from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
-from txdicom.storescp.hooks.asked import AskedFiles
 from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.plugins import loadPlugin
 from txdicom.storescp.hooks.renaming import renameFiles
@@ -265,16 +264,12 @@ def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
 
 
 def makeStore(
-    options: Mapping[str, Any],
-    files: FileStore | None,
-    clock: IReactorTime,
-    announcer: Announcer | None = None,
-    asked: AskedFiles | None = None,
+    options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
 ) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
     if announcer is not None:
-        store = HookedStore(store, announcer, options["exec-sync"], asked)
+        store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
         store = FaultyStore(store, clock, options["faults"])
     if options["verbose"]:

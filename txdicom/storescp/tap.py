@@ -24,7 +24,6 @@ from txdicom.storescp.assembly import (
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
-from txdicom.storescp.hooks.asked import AskedFiles
 from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
@@ -44,20 +43,19 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    asked = AskedFiles()
     try:
         log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         announcer = makeAnnouncer(options, reactor)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-        titles = makeTitles(options, reactor, files, announcer, asked)
+        titles = makeTitles(options, reactor, files, announcer)
         creator = makeConnectionCreator(options)
     except (DictionaryError, LogError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
     clock = IReactorTime(reactor)
     factory = AcceptorFactory(
-        makeProviders(options, makeStore(options, files, clock, announcer, asked)),
+        makeProviders(options, makeStore(options, files, clock, announcer)),
         makeConfiguration(options),
         clock,
         admit=makeAdmission(options),

@@ -13,7 +13,6 @@ from txdicom.storage.filestores import FileStores
 from txdicom.storescp.assembly import makeAdmission, makeAnnouncer, makeFileStore, makeProviders, makeStore
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers
-from txdicom.storescp.hooks.asked import AskedFiles
 from txdicom.storescp.options.groups.hooks import HOOKS
 
 __all__ = ["Titles", "makeTitles"]
@@ -34,18 +33,13 @@ class Titles(NamedTuple):
 
 
 def makeTitles(
-    options: Mapping[str, Any],
-    reactor: Any,
-    files: FileStore | None,
-    announcer: Announcer | None,
-    asked: AskedFiles,
+    options: Mapping[str, Any], reactor: Any, files: FileStore | None, announcer: Announcer | None
 ) -> Titles:
     """
     Build what the options say of AE titles.
 
     :param files: the store of everybody.
     :param announcer: that of everybody; it is for the titles too that say nothing of hooks.
-    :param asked: that of everybody, for titles may share an output directory.
     :raises OSError: one of the stores cannot work with its directory.
     :raises ValueError: a plugin cannot be used.
     """
@@ -63,6 +57,6 @@ def makeTitles(
             ownAnnouncer = makeAnnouncer(own, reactor)
             if ownAnnouncer is not None:
                 announcers.append(ownAnnouncer)
-        store = makeStore(own, ownFiles, IReactorTime(reactor), ownAnnouncer, asked)
+        store = makeStore(own, ownFiles, IReactorTime(reactor), ownAnnouncer)
         entities[title] = ApplicationEntity(makeProviders(own, store), makeAdmission(own))
     return Titles(entities, FileStores(stores), Announcers(announcers))

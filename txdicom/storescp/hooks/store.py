@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import DeferredLock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -14,7 +15,6 @@ from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IFileWriter, ISt
 from txdicom.services.storage import ReceivedInstance
 from txdicom.soon import settled
 from txdicom.storescp.hooks.announcer import Announcer
-from txdicom.storescp.hooks.asked import AskedFiles
 from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored
 
 if TYPE_CHECKING:
@@ -33,18 +33,16 @@ class HookedStore:
 
     :param asking: whether the plugins are asked before the answer instead. If one of them does not agree the instance
         is withdrawn, and its sender told so; instances that are to have the same file wait for each other then.
-    :param asked: shared with the other stores that may have the same files; None if there are none.
     """
 
-    def __init__(
-        self, store: IStorageSCP, announcer: Announcer, asking: bool = False, asked: AskedFiles | None = None
-    ) -> None:
+    def __init__(self, store: IStorageSCP, announcer: Announcer, asking: bool = False) -> None:
         self._store = store
         self.announcer = announcer
         self.asking = asking
-        self.asked = asked or AskedFiles()
         # What is to be done should an association end now: one that stores waits for one thing at a time.
         self._ending: dict[Association, Callable[[], None] | None] = {}
+        # The files about which plugins are being asked, and how many are interested.
+        self._asked: dict[str, tuple[DeferredLock, int]] = {}
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Wait until there is room to tell of one more, then open the store's writer."""
@@ -69,6 +67,24 @@ class HookedStore:
         action = self._ending.pop(association)
         if action is not None:
             action()
+
+    async def alone(self, path: str) -> Callable[[], None]:
+        """
+        Wait until nobody is asked about a file.
+
+        :return: what lets go of it.
+        """
+        lock, interested = self._asked.get(path, (DeferredLock(), 0))
+        self._asked[path] = (lock, interested + 1)
+        await lock.acquire()
+
+        def release() -> None:
+            lock, interested = self._asked.pop(path)
+            if interested > 1:
+                self._asked[path] = (lock, interested - 1)
+            lock.release()
+
+        return release
 
 
 @implementer(IAnsweredWriter)
@@ -137,7 +153,7 @@ class _HookedWriter:
             status = await self._commit()
             await self._announcer.judge(self._event)
             return status
-        release = await self._store.asked.alone(writer.path)
+        release = await self._store.alone(writer.path)
         try:
             status = await self._commit()
             try:
