@@ -1,4 +1,4 @@
-"""The receiver as a service of twisted.application: `ReceiverService`."""
+"""The receiver as a service of twisted.application: `ReceiverService`, and what listens in it, `ListeningService`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
@@ -16,13 +16,14 @@ from twisted.application.service import MultiService
 from twisted.application.strports import service as listeningService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
 from txdicom.storage.filestore import FileStore
 
-__all__ = ["ReceiverService", "StartError"]
+__all__ = ["ListeningService", "ReceiverService", "StartError", "hurried"]
 
 #: How many seconds peers have at the very end to hear that their association was aborted, and to close.
 _PATIENCE = 1.0
@@ -49,28 +50,21 @@ class StartError(DICOMError, SystemExit):
             output.flush()
 
 
-class ReceiverService(MultiService):
+class ListeningService(MultiService):
     """
-    Listens on endpoints, and lets messages finish when it stops.
+    Listens on endpoints, and complains in one sentence if that is not possible.
 
+    :param reactor: what endpoints listen by.
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param files: the store to close at the end, if it is one that has to be.
-    :param grace: how many seconds messages may take to finish when the service stops.
+    :param factory: builds the protocols of connections.
+    :param files: the store to open before anything comes, if it is one that has to be.
     """
 
     def __init__(
-        self,
-        reactor: Any,
-        descriptions: Sequence[str],
-        factory: AcceptorFactory,
-        files: FileStore | None = None,
-        grace: float = 10.0,
+        self, reactor: Any, descriptions: Sequence[str], factory: IProtocolFactory, files: FileStore | None = None
     ) -> None:
         super().__init__()
-        self._reactor = reactor
-        self._factory = factory
         self._files = files
-        self._grace = grace
         for description in descriptions:
             try:
                 listening = listeningService(description, factory, reactor)
@@ -109,6 +103,29 @@ class ReceiverService(MultiService):
                 self._files.close()
             raise _failed(_sentence(error)) from error
 
+
+class ReceiverService(ListeningService):
+    """
+    Listens on endpoints, and lets messages finish when it stops.
+
+    :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
+    :param files: the store to close at the end, if it is one that has to be.
+    :param grace: how many seconds messages may take to finish when the service stops.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        descriptions: Sequence[str],
+        factory: AcceptorFactory,
+        files: FileStore | None = None,
+        grace: float = 10.0,
+    ) -> None:
+        super().__init__(reactor, descriptions, factory, files)
+        self._reactor = reactor
+        self._factory = factory
+        self._grace = grace
+
     async def _stop(self) -> None:
         with self._hurried():
             await self._factory.drain(self._grace)
@@ -125,22 +142,30 @@ class ReceiverService(MultiService):
         """
         return Deferred.fromCoroutine(self._stop())
 
-    @contextmanager
-    def _hurried(self) -> Iterator[None]:
-        """While this lasts, a signal does not ask to stop, which we do, but to be quick about it."""
+    def _hurried(self) -> AbstractContextManager[None]:
+        return hurried(self._reactor, self._factory.abortAll)
 
-        def hurry(number: int, frame: FrameType | None) -> None:
-            self._reactor.callFromThread(self._factory.abortAll)
 
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, hurry) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+@contextmanager
+def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
+    """
+    While this lasts, SIGTERM or SIGINT does not ask to stop, which we do, but to be quick about it.
+
+    :param hurry: called, by the reactor, for every such signal.
+    """
+
+    def onSignal(number: int, frame: FrameType | None) -> None:
+        reactor.callFromThread(hurry)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, onSignal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _failed(sentence: str) -> StartError:

@@ -1,0 +1,5 @@
+"""What the parent runs as a worker: ``python -m txdicom.storescp.workers``; there is no other use of it."""
+
+from txdicom.storescp.tap import runWorker
+
+runWorker()

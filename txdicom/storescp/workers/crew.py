@@ -1,0 +1,254 @@
+"""All workers, as the parent sees them: `Crew` starts them, replaces those that end, and stops them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import LogEvent, Logger, globalLogPublisher
+
+from txdicom.storescp.workers.board import Board, Field, Part
+from txdicom.storescp.workers.channel import Answer
+from txdicom.storescp.workers.run import Run, Spawn
+
+__all__ = ["Crew", "Order"]
+
+#: A worker that has lived for so many seconds is replaced at once; otherwise the pause begins with the shorter of
+#: these, and doubles up to the longer.
+_LONG_LIFE = 10.0
+_SHORTEST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+#: After so many seconds beyond the grace period a worker that does not end is killed.
+_PATIENCE = 30.0
+#: A worker that has not said for so many seconds that it has time gets connections only if no other has.
+_LONGEST_SILENCE = 5.0
+_log = Logger("storescp")
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    What a worker is for: it gets this, pickled, from its parent.
+
+    :ivar number: which worker it is, from 1.
+    :ivar workers: how many there are.
+    :ivar peers: how many peers there is room for on the board.
+    :ivar options: the options of storescp, parsed and checked.
+    """
+
+    number: int
+    workers: int
+    peers: int
+    options: dict[str, Any]
+
+
+class Crew:
+    """
+    Some workers.
+
+    :param spawn: starts a process.
+    :param options: the options of storescp, parsed and checked.
+    :param size: how many workers.
+    :param peers: how many peers each shall have room for on the board.
+    :param answers: who answers the workers' questions, by their subject.
+    :param opened: told whether there is a worker to hand connections to, whenever that changes.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        spawn: Spawn,
+        options: Mapping[str, Any],
+        size: int,
+        peers: int,
+        answers: Mapping[str, Answer],
+        opened: Callable[[bool], None],
+        publish: Callable[[LogEvent], None] = globalLogPublisher,
+    ) -> None:
+        self._reactor = reactor
+        self._spawn = spawn
+        self._answers = answers
+        self._opened = opened
+        self._publish = publish
+        self._isStopping = False
+        self._stopped: list[Deferred[None]] = []
+        self._killing: IDelayedCall | None = None
+        self._done: Counter[Field] = Counter()
+        self._replaced = 0
+        self._turn = 0
+        self._descriptor = Board.create(size, peers)
+        board = Board(self._descriptor, size, peers)
+        self._workers = [
+            _Worker(pickle.dumps(Order(index + 1, size, peers, dict(options))), board.part(index))
+            for index in range(size)
+        ]
+
+    def start(self) -> None:
+        """Start all workers."""
+        for number in range(1, len(self._workers) + 1):
+            self._start(number)
+
+    def give(self, endpoint: int, connection: socket.socket) -> None:
+        """
+        Hand a connection to the worker that has the fewest.
+
+        :param endpoint: the number of the endpoint that it came by.
+        """
+        now = self._reactor.seconds()
+        serving = [worker for worker in self._workers if worker.run is not None and worker.run.isServing]
+        for worker in sorted(serving, key=lambda worker: worker.burden(now)):
+            if worker.give(endpoint, connection):
+                self._turn = worker.lastTurn = self._turn + 1
+                return
+        _log.warn("a connection is closed because no worker takes it")
+
+    def stop(self, grace: float) -> Deferred[None]:
+        """
+        Stop all workers.
+
+        :param grace: how many seconds they give their messages to finish; some time later they are killed.
+        :return: fires when all have ended.
+        """
+        stopped: Deferred[None] = Deferred()
+        self._stopped.append(stopped)
+        if not self._isStopping:
+            self._isStopping = True
+            self._killing = self._reactor.callLater(grace + _PATIENCE, self._kill)
+            for worker in self._workers:
+                if worker.pause is not None:
+                    worker.pause.cancel()
+                    worker.pause = None
+            for run in self._runs():
+                run.stop()
+        self._endStopping()
+        return stopped
+
+    def hurry(self) -> None:
+        """Have all workers abort what is still there."""
+        for run in self._runs():
+            run.hurry()
+
+    def counted(self) -> Counter[Field]:
+        """Add up what all workers have done so far, those that are gone as well."""
+        done = self._done.copy()
+        for worker in self._workers:
+            done.update({field: worker.part[field] for field in Field})
+        return done
+
+    def _runs(self) -> list[Run]:
+        return [worker.run for worker in self._workers if worker.run is not None]
+
+    def _start(self, number: int) -> None:
+        worker = self._workers[number - 1]
+        worker.pause = None
+        worker.given = 0
+        worker.run = run = Run(
+            number, worker.order, self._descriptor, self._answers, self._publish, self._changed, self._ended
+        )
+        try:
+            run.start(self._reactor, self._spawn)
+        except OSError as error:
+            run.close()
+            self._ended(run, str(error))
+
+    def _changed(self, run: Run) -> None:
+        if run.isServing:
+            _log.info("worker {number} is ready, process {pid}", number=run.number, pid=run.pid)
+        self._opened(any(run.isServing for run in self._runs()))
+
+    def _ended(self, run: Run, why: str) -> None:
+        worker = self._workers[run.number - 1]
+        worker.run = None
+        self._done.update({field: worker.part[field] for field in Field})
+        worker.part.clear()
+        if self._isStopping:
+            self._endStopping()
+            return
+        self._replaced += 1
+        seconds = worker.nextPause(self._reactor.seconds() - run.began)
+        _log.error(
+            "worker {number} has ended ({why}); another takes its place in {seconds} s",
+            number=run.number,
+            why=why,
+            seconds=seconds,
+        )
+        worker.pause = self._reactor.callLater(seconds, partial(self._start, run.number))
+
+    def _kill(self) -> None:
+        for run in self._runs():
+            _log.error("worker {number} does not stop and is killed", number=run.number)
+            run.kill()
+
+    def _endStopping(self) -> None:
+        if self._runs():
+            return
+        if self._killing is not None:
+            done = self.counted()
+            _log.info(
+                "{workers} workers have stopped: {associations} associations, {stored} instances stored,"
+                " {failed} not stored, {replaced} workers replaced",
+                workers=len(self._workers),
+                associations=done[Field.ASSOCIATIONS],
+                stored=done[Field.STORED],
+                failed=done[Field.FAILED],
+                replaced=self._replaced,
+            )
+            if self._killing.active():
+                self._killing.cancel()
+            self._killing = None
+            os.close(self._descriptor)
+        stopped, self._stopped = self._stopped, []
+        for waiting in stopped:
+            waiting.callback(None)
+
+
+class _Worker:
+    """
+    One of the workers, run after run.
+
+    :ivar run: its process; None while there is none.
+    :ivar pause: what starts the next one.
+    :ivar given: how many connections were handed to it in this run.
+    :ivar lastTurn: grows with every connection that any worker is given.
+    """
+
+    def __init__(self, order: bytes, part: Part) -> None:
+        self.order = order
+        self.part = part
+        self.run: Run | None = None
+        self.pause: IDelayedCall | None = None
+        self.given = 0
+        self.lastTurn = 0
+        self._pause = 0.0
+
+    def burden(self, now: float) -> tuple[bool, int, int]:
+        """Tell what speaks against handing a connection to it, the weightiest first."""
+        isSilent = now - self.part[Field.BEAT] > _LONGEST_SILENCE
+        return isSilent, self.given - self.part[Field.ENDED], self.lastTurn
+
+    def give(self, endpoint: int, connection: socket.socket) -> bool:
+        """Hand a connection to it; return whether it can be."""
+        if self.run is None or self.run.handover is None or not self.run.handover.give(endpoint, connection):
+            return False
+        self.given += 1
+        return True
+
+    def nextPause(self, lived: float) -> float:
+        """
+        Tell how long to wait until the next process is started.
+
+        :param lived: how many seconds there was one.
+        """
+        if lived >= _LONG_LIFE:
+            self._pause = 0.0
+        else:
+            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        return self._pause

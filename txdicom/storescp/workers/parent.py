@@ -1,0 +1,67 @@
+"""The parent as a service: `WorkersService` listens, and has workers serve what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+
+from txdicom.storage.filestore import FileStore
+from txdicom.storescp.service import ListeningService, hurried
+from txdicom.storescp.workers.accepting import SharedEndpoints
+from txdicom.storescp.workers.crew import Crew
+
+__all__ = ["WorkersService"]
+
+
+class WorkersService(ListeningService):
+    """
+    Listens on endpoints, and has workers serve what comes.
+
+    :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
+    :param factory: what every worker makes for itself; nothing is asked of this one.
+    :param files: what every worker makes for itself; with this one it is found out whether it can be used.
+    :param grace: how many seconds messages may take to finish when the service stops.
+    :param crewOf: makes the crew, given what it tells whether there is a worker to hand connections to.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        descriptions: Sequence[str],
+        factory: IProtocolFactory,
+        files: FileStore | None,
+        grace: float,
+        crewOf: Callable[[Callable[[bool], None]], Crew],
+    ) -> None:
+        self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
+        super().__init__(self._shared, descriptions, factory, files)
+        self._reactor = reactor
+        self._grace = grace
+        self._crew = crewOf(self._shared.open)
+
+    def startService(self) -> None:
+        """
+        Listen, see whether the store can be used, and start the workers.
+
+        :raises StartError: that is not possible.
+        """
+        super().startService()
+        if self._files is not None:
+            self._files.close()
+        self._crew.start()
+
+    async def _stop(self) -> None:
+        with hurried(self._reactor, self._crew.hurry):
+            await self._crew.stop(self._grace)
+            await super().stopService()
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Stop all workers, as a receiver that is one process stops; listen until the last of them has ended.
+
+        A further SIGTERM or SIGINT meanwhile ends the grace period.
+        """
+        return Deferred.fromCoroutine(self._stop())
