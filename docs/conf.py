@@ -33,6 +33,10 @@ rst_epilog = f"""
 .. |implementation-version-name| replace:: {IMPLEMENTATION_VERSION_NAME}
 """
 
+# The page of the program is its manual page as well: ``sphinx-build -b man docs docs/_build/man``.
+man_pages = [("storescp", "storescp", "DICOM storage receiver run by twistd", [author], 1)]
+man_show_urls = False
+
 html_theme = "alabaster"
 html_theme_options = {
     "description": "DICOM networking for Twisted",

@@ -34,7 +34,8 @@ def modulesOfTheProgram() -> list[Path]:
     found: set[Path] = set()
     waiting = ["txdicom.storescp.tap"]
     while waiting:
-        path = ROOT.joinpath(*waiting.pop().split(".")).with_suffix(".py")
+        name = ROOT.joinpath(*waiting.pop().split("."))
+        path = name / "__init__.py" if name.is_dir() else name.with_suffix(".py")
         if path.is_file() and path not in found:
             found.add(path)
             waiting += [node.module or "" for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]

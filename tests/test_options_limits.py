@@ -10,8 +10,8 @@ from ipaddress import ip_network
 
 from tests.test_options import OptionsTestCase
 from txdicom.configuration import Configuration
+from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
-from txdicom.storescp.tap import makeConfiguration
 
 #: What no number is, for all that Python takes some of it for one; digits are ASCII digits.
 NOT_NUMBERS = ("", "two", "1 ", " 1", "+1", "1_0", "1e3", "0x10", "nan", "inf", "\u0663", "9" * 400)
@@ -258,29 +258,8 @@ class FaultTests(OptionsTestCase):
             self.assertRefused(f"option --{name} must not have an argument", f"--{name}=1", "104")
 
 
-class HelpTests(OptionsTestCase):
-    """The help."""
-
-    def test_everyOptionIsThere(self) -> None:
-        _, output, _ = self.exits("--help")
-        for name in (
-            "fsync",
-            "require-called-aet",
-            "accept-calling-aet=",
-            "accept-from=",
-            "duplicates=",
-            "min-free-space=",
-            "max-object-size=",
-            "max-associations=",
-            "max-associations-per-peer=",
-            "socket-timeout=",
-            "dimse-timeout=",
-            "grace-period=",
-            "fault=",
-            "abort-after",
-            "abort-during",
-        ):
-            self.assertIn(f" --{name} ", output)
+class ValueTests(OptionsTestCase):
+    """Values in general."""
 
     def test_valuesMissing(self) -> None:
         """An option that needs a value says so."""

@@ -19,11 +19,12 @@ from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, element
 from tests.receivers import CT_CONTEXT, FILE_NAME, PROPOSED, ReceiverTestCase, dataPDUs, dataSet, filesIn, storeRQ
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import DiscardingStore, FileStore
+from txdicom.storescp.assembly import makeStore
 from txdicom.storescp.faults import FaultyStore
 from txdicom.storescp.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import StartError
-from txdicom.storescp.tap import makeService, makeStore
+from txdicom.storescp.tap import makeService
 from txdicom.testing import associateRQ, connectRaw
 from txdicom.upperlayer.pdu import PDV, AAbort, AAssociateRJ, AReleaseRP, AReleaseRQ, PDataTF
 

@@ -1,4 +1,6 @@
-"""Sphinx directives for what the documentation takes from the code: `code-table` and `code-comments`."""
+"""
+Sphinx directives for what the documentation takes from the code: `code-table`, `code-comments`, `storescp-options`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
-from tables import TABLES
+from tables import TABLES, optionReference
 
 
 class CodeTable(SphinxDirective):
@@ -57,8 +59,25 @@ class CodeComments(SphinxDirective):
         return [nodes.definition_list("", *items, classes=["code-comments"])]
 
 
+class StorescpOptions(SphinxDirective):
+    """Describes the options of storescp, a section for each group."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the sections."""
+        return self.parse_text_to_nodes(optionReference(), allow_section_headings=True)
+
+
+def plainReferences(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Leave of references only their text in a manual page, where there is nothing to follow them with."""
+    if app.builder.name == "man":
+        for reference in list(doctree.findall(nodes.reference)):
+            reference.replace_self(reference.children)
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Make the directives known."""
     app.add_directive("code-table", CodeTable)
     app.add_directive("code-comments", CodeComments)
+    app.add_directive("storescp-options", StorescpOptions)
+    app.connect("doctree-resolved", plainReferences)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

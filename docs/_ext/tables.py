@@ -8,26 +8,18 @@ stands in README.md.
 from __future__ import annotations
 
 import re
+from textwrap import indent
 
 from pydicom.uid import UID
 
-from txdicom.storescp.options import Options
+from txdicom.storescp.options.groups.dcmtk import REFUSED
+from txdicom.storescp.options.table import GROUPS, OPTIONS
 from txdicom.uids import FILE_PREFIXES, STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, VERIFICATION
 from txdicom.upperlayer.machine import TRANSITIONS, Event, State
 
 #: The header, and the rows below it.
 Table = tuple[list[str], list[list[str]]]
 
-#: What an option takes, where that is not a number.
-_VALUES = {
-    "accept-calling-aet": "title",
-    "accept-from": "network",
-    "aetitle": "title",
-    "duplicates": "choice",
-    "endpoint": "description",
-    "fault": "fault",
-    "output-directory": "directory",
-}
 #: What README.md lists: the options of the original program, and those that most receivers need besides.
 _README_OPTIONS = frozenset(
     {
@@ -40,27 +32,34 @@ _ABBREVIATIONS = {"AC", "ARTIM", "PDU", "RJ", "RP", "RQ"}
 
 
 def options() -> Table:
-    """List the options of storescp: names with their argument, default, meaning."""
-    parser = Options()
-    short = {name: letter for letter, name in parser.synonyms.items() if len(letter) == 1}
+    """List the options of storescp: names with their arguments, default, meaning."""
     rows = []
-    for name in [option.removesuffix("=") for option in parser.longOpt if option != "help"]:
-        value = f" {_VALUES.get(name, 'n')}" if f"{name}=" in parser.longOpt else ""
-        names = [f"`-{short[name]}{value}`"] if name in short else []
-        default = parser.defaults.get(name)
-        shown = f"`{default}`" if value and default is not None else ""
-        rows.append([", ".join([*names, f"`--{name}{value}`"]), shown, _sentence(parser.docs[name])])
-    return ["Option", "Default", "Meaning"], sorted(rows, key=lambda row: row[0].rpartition("--")[2])
+    for option in sorted(OPTIONS.values(), key=lambda option: option.name):
+        default = f"`{option.default}`" if option.takes and option.default is not None else ""
+        rows.append([", ".join(f"`{syntax}`" for syntax in option.syntax), default, option.help])
+    return ["Option", "Default", "Meaning"], rows
+
+
+def refusedOptions() -> Table:
+    """List the options of DCMTK's storescp that are refused."""
+    rows = [[", ".join([*option.short, f"--{option.name}"]), option.instead] for option in REFUSED]
+    return ["Option", "Instead"], sorted(rows, key=lambda row: row[0].rpartition("--")[2])
+
+
+def optionReference() -> str:
+    """Write the part of the manual that describes the options, in reStructuredText."""
+    parts = []
+    for group in GROUPS:
+        parts += [f"{group.title}\n{'~' * len(group.title)}", group.introduction.strip()]
+        for option in group.options:
+            parts += [f".. option:: {', '.join(option.syntax)}", indent((option.manual or option.help).strip(), "   ")]
+    return "\n\n".join(parts) + "\n"
 
 
 def readmeOptions() -> Table:
     """List the options that README.md shows."""
     header, rows = options()
     return header, [row for row in rows if re.search("--([a-z-]+)", row[0])[1] in _README_OPTIONS]
-
-
-def _sentence(text: str) -> str:
-    return " ".join(text.split())
 
 
 def sopClasses() -> Table:
@@ -105,6 +104,7 @@ def markdown(table: Table) -> str:
 #: The names by which the directive `code-table` knows them.
 TABLES = {
     "options": options,
+    "refused-options": refusedOptions,
     "sop-classes": sopClasses,
     "transfer-syntaxes": transferSyntaxes,
     "transitions": transitions,

@@ -1,0 +1,67 @@
+"""Options about where the receiver listens, and how it stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.python import usage
+
+from txdicom.storescp.options.kinds import Parsed, Seconds, wholeNumber
+from txdicom.storescp.options.option import Group, Option
+
+__all__ = ["LISTENING"]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A TCP port; it may be the argument of the program as well as of an option."""
+
+    placeholder: str = "n"
+
+    def parse(self, name: str, text: str) -> int:
+        """Return its number."""
+        number = wholeNumber(text)
+        if number is None or not 0 <= number <= 65535:
+            raise usage.UsageError(f"port {text!r} is not a whole number from 0 to 65535")
+        return number
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["port"] is None and not options["endpoints"]:
+        raise usage.UsageError("a port or an endpoint to listen on is missing")
+
+
+LISTENING = Group(
+    "Where it listens",
+    (
+        Option(
+            name="port",
+            takes=(Port(),),
+            help="TCP port to listen on, the same as the argument.",
+            manual="The same as the argument. 0 takes a free port, which the log tells.",
+        ),
+        Option(
+            name="endpoint",
+            key="endpoints",
+            repeatable=True,
+            takes=(Parsed("description", str),),
+            help="Listen on this Twisted endpoint, such as tcp:11112:interface=127.0.0.1; may be repeated.",
+            manual="""
+Listen on an endpoint in Twisted's notation, such as `tcp:11112:interface=127.0.0.1`, `tcp6:11112`,
+`unix:/run/dicom.socket`, `systemd:domain=INET:index=0` or, behind a proxy that speaks the PROXY protocol,
+`haproxy:tcp:11112`. May be repeated; with it no port is needed.
+""",
+        ),
+        Option(
+            name="grace-period",
+            takes=(Seconds(),),
+            default="10",
+            help="When stopped, let messages finish for n seconds.",
+            manual="""
+When stopped, let messages that are under way finish for n seconds: see `Starting and stopping`_. Default 10.
+""",
+        ),
+    ),
+    _check,
+)

@@ -1,0 +1,34 @@
+"""The table of all options: the groups, in the order in which they are shown. A new group is a line here."""
+
+from __future__ import annotations
+
+from txdicom.storescp.options.groups.admission import ADMISSION
+from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
+from txdicom.storescp.options.groups.faults import FAULTS
+from txdicom.storescp.options.groups.general import GENERAL
+from txdicom.storescp.options.groups.limits import LIMITS
+from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.output import OUTPUT
+from txdicom.storescp.options.option import Group, Option, Refused
+
+__all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
+
+GROUPS: tuple[Group, ...] = (
+    GENERAL,
+    LISTENING,
+    ADMISSION,
+    OUTPUT,
+    LIMITS,
+    FAULTS,
+    ALWAYS,
+)
+
+#: Every option that is offered, by its long name.
+OPTIONS: dict[str, Option] = {option.name: option for group in GROUPS for option in group.options}
+
+_ALL: tuple[Option | Refused, ...] = (*REFUSED, *OPTIONS.values())
+
+#: Every option, and every one that is refused, by each of its spellings.
+BY_SPELLING: dict[str, Option | Refused] = {
+    spelling: option for option in _ALL for spelling in (f"--{option.name}", *option.short)
+}
