@@ -52,7 +52,7 @@ class RecordingUser:
     """
     Records what an upper layer tells, and answers nothing of itself.
 
-    :ivar told: the names of the calls, in order, but for `fragmentReceived`.
+    :ivar told: the names of the calls, in order, but for `fragmentsReceived`.
     :ivar data: the presentation data values that are complete, as ``(context ID, control, data)``.
     :ivar reasons: how the association ended; never more than one if all is well.
     :ivar decision: what an A-ASSOCIATE indication is answered with; the default waits for the test.
@@ -81,13 +81,14 @@ class RecordingUser:
         self.response = response
         self._record("associationEstablished")
 
-    def fragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
-        """Record it when its PDV is complete."""
-        self._open += fragment
-        if last:
-            self.data.append((contextID, control, self._open))
-            self._open = b""
-        self._react("fragmentReceived")
+    def fragmentsReceived(self, contextID: int, control: int, fragments: list[memoryview], last: bool) -> None:
+        """Record each when its PDV is complete."""
+        for number, fragment in enumerate(fragments, 1):
+            self._open += fragment
+            if last or number < len(fragments):
+                self.data.append((contextID, control, self._open))
+                self._open = b""
+        self._react("fragmentsReceived")
 
     def releaseRequested(self) -> None:
         """Record it."""

@@ -161,10 +161,10 @@ class ScriptedWriter:
         self.data = b""
         self.reason: Failure | None = None
 
-    def write(self, fragment: memoryview) -> Any:
-        """Take a fragment."""
+    def write(self, fragments: list[memoryview]) -> Any:
+        """Take some bytes."""
         self.calls.append("write")
-        self.data += fragment
+        self.data += b"".join(fragments)
         return performed(self._writing.pop(0)) if self._writing else None
 
     def commit(self) -> Any:

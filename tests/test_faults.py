@@ -233,7 +233,7 @@ class StatusTests(FaultTestCase):
             self.servePlan(f"all:{fault}", inner=ScriptedStore(writer))
             self.send(*self.sender())
             self.clock.advance(0)
-            self.assertEqual(writer.calls, ["write"] * 4 + ["commit", "answered"])
+            self.assertEqual(writer.calls, ["write"] * 2 + ["commit", "answered"])
             self.assertEqual(writer.status, status)
 
     def test_storeThatTakesItsTime(self) -> None:
@@ -243,7 +243,7 @@ class StatusTests(FaultTestCase):
         self.servePlan("all:status=0xB000", inner=ScriptedStore(later(waits)))
         sender = self.sender()
         answer = self.send(*sender)
-        for calls, result in (([], writer), (["write"], None), (["write"] * 4 + ["commit"], 0)):
+        for calls, result in (([], writer), (["write"], None), (["write"] * 2 + ["commit"], 0)):
             self.assertEqual(writer.calls, calls)
             self.assertNoResult(answer)
             waits.pop().callback(result)

@@ -169,9 +169,9 @@ class _SlowWriter:
         self._writer = writer
         self._aborted = False
 
-    def write(self, fragment: memoryview) -> Any:
+    def write(self, fragments: list[memoryview]) -> Any:
         """Write, unless it is refused, or the instance was given up meanwhile."""
-        return self._store.soon(lambda: self._aborted or self._writer.write(fragment), refusals=20)
+        return self._store.soon(lambda: self._aborted or self._writer.write(fragments), refusals=20)
 
     def commit(self) -> Any:
         """Commit."""

@@ -144,7 +144,7 @@ class InterfaceTests(SynchronousTestCase):
         context = PresentationContext(1, CT, EXPLICIT_LITTLE)
         writer = StorageService(RecordingStore()).requestReceived(self.association, context, storeRQ())
         self.assertTrue(verifyObject(IAnsweredWriter, writer))
-        writer.write(memoryview(dataSet()))
+        writer.write([memoryview(dataSet())])
         self.assertTrue(verifyObject(IAnsweredWriter, writer))
 
     def test_receiver(self) -> None:

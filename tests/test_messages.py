@@ -43,11 +43,11 @@ class RecordingReceiver:
         """Begin a message."""
         self.messages.append((contextID, command, None))
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Collect the data set."""
-        if not fragment:
+        if not all(fragments):
             raise AssertionError("an empty fragment says nothing")
-        self.data += fragment
+        self.data += b"".join(fragments)
 
     def dataSetReceived(self) -> None:
         """Complete the message."""
@@ -63,7 +63,7 @@ def feed(reader: MessageReader, piece: Piece, size: int | None = None) -> None:
     contextID, control, data = piece
     parts = list(cut(data, [size] * ((len(data) - 1) // size))) if size else [data]
     for number, part in enumerate(parts, 1):
-        reader.fragmentReceived(contextID, control, memoryview(part), number == len(parts))
+        reader.fragmentsReceived(contextID, control, [memoryview(part)], number == len(parts))
 
 
 def read(pieces: Iterable[Piece], size: int | None = None) -> RecordingReceiver:
@@ -137,25 +137,25 @@ class MessageReaderTests(SynchronousTestCase):
 
     def test_dataIsHandedOnAsItComes(self) -> None:
         """The very view that was fed goes on: nothing is copied, nothing held."""
-        views: list[memoryview] = []
+        views: list[list[memoryview]] = []
         receiver = RecordingReceiver()
         reader = MessageReader(receiver, BOUND)
         feed(reader, (1, 3, encodeCommand(STORE)))
         receiver.dataReceived = views.append
         view = memoryview(b"abc")
-        reader.fragmentReceived(1, 0, view, True)
+        reader.fragmentsReceived(1, 0, [view], True)
         self.assertEqual(len(views), 1)
-        self.assertIs(views[0], view)
+        self.assertIs(views[0][0], view)
 
     def test_lastPartOfPDVThatIsNotLastOfMessage(self) -> None:
         """Only both together, last of the PDV and last fragment of the message, end a data set."""
         receiver = RecordingReceiver()
         reader = MessageReader(receiver, BOUND)
         feed(reader, (1, 3, encodeCommand(STORE)))
-        reader.fragmentReceived(1, 0, memoryview(b"ab"), True)
-        reader.fragmentReceived(1, 2, memoryview(b"cd"), False)
+        reader.fragmentsReceived(1, 0, [memoryview(b"ab")], True)
+        reader.fragmentsReceived(1, 2, [memoryview(b"cd")], False)
         self.assertEqual((receiver.messages, receiver.data), ([(1, STORE, None)], b"abcd"))
-        reader.fragmentReceived(1, 2, memoryview(b"e"), True)
+        reader.fragmentsReceived(1, 2, [memoryview(b"e")], True)
         self.assertEqual((receiver.messages, receiver.data), ([(1, STORE, b"abcde")], b""))
 
     def test_tellsWhetherItIsWithinMessage(self) -> None:
@@ -224,12 +224,12 @@ class MessageReaderTests(SynchronousTestCase):
         tracemalloc.start()
         try:
             for _ in range(BOUND):
-                reader.fragmentReceived(1, 1, byte, True)
+                reader.fragmentsReceived(1, 1, [byte], True)
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
         self.assertLess(held, 2 * BOUND)
-        self.assertRaises(MessageError, reader.fragmentReceived, 1, 1, byte, True)
+        self.assertRaises(MessageError, reader.fragmentsReceived, 1, 1, [byte], True)
 
     @settings(deadline=None, max_examples=150)
     @given(st.data())
@@ -256,7 +256,7 @@ class MessageReaderTests(SynchronousTestCase):
         feed(reader, (1, 3, encodeCommand(STORE)))
         try:
             for contextID, control, data, last in calls:
-                reader.fragmentReceived(contextID, control, memoryview(data), last)
+                reader.fragmentsReceived(contextID, control, [memoryview(data)], last)
         except MessageError:
             self.assertTrue(calls)
         belonging = b""
@@ -353,7 +353,7 @@ class ParsedPDVs:
     """Stands between a PDU parser and a message reader; only P-DATA-TF may come."""
 
     def __init__(self, receiver: Any) -> None:
-        self.fragmentReceived = MessageReader(receiver, BOUND).fragmentReceived
+        self.fragmentsReceived = MessageReader(receiver, BOUND).fragmentsReceived
 
     def pduStarted(self, pduType: int, length: int) -> None:
         """Take the beginning of a P-DATA-TF PDU."""

@@ -57,7 +57,7 @@ class DeferringStore:
         """Open, later."""
         return self._later("store")
 
-    def write(self, fragment: memoryview) -> Deferred[None]:
+    def write(self, fragments: list[memoryview]) -> Deferred[None]:
         """Write, later."""
         return self._later("write")
 

@@ -66,27 +66,35 @@ class Receiver:
         self._open = b""
 
     def pduStarted(self, pduType: int, length: int) -> None:
-        """Record it."""
-        self._record("started", pduType, length)
+        """Record it, but that of a P-DATA-TF PDU only if it is not the next of a run, for which it need not come."""
+        if not isNext(self.calls, pduType):
+            self._record("started", pduType, length)
 
     def pduReceived(self, pduType: int, body: bytes) -> None:
         """Record it."""
         assert type(body) is bytes
         self._record("received", pduType, body)
 
-    def fragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
-        """Record it, or keep it until the rest of its PDV has come."""
-        self.fragments.append(fragment)
-        self._open += fragment
-        if last:
-            whole, self._open = self._open, b""
-            self._record("pdv", contextID, control, whole)
-        else:
+    def fragmentsReceived(self, contextID: int, control: int, fragments: list[memoryview], last: bool) -> None:
+        """Record the PDVs that are whole, and keep the last until its rest has come."""
+        assert fragments
+        self.fragments += fragments
+        for number, fragment in enumerate(fragments, 1):
+            self._open += fragment
+            if last or number < len(fragments):
+                whole, self._open = self._open, b""
+                self._record("pdv", contextID, control, whole)
+        if not last:
             self.react(self.parser, self)
 
     def _record(self, *call: object) -> None:
         self.calls.append(call)
         self.react(self.parser, self)
+
+
+def isNext(calls: list[Call], pduType: int) -> bool:
+    """Tell whether a PDU continues a run of P-DATA-TF PDUs."""
+    return pduType == 4 and bool(calls) and calls[-1][0] == "pdv"
 
 
 def doNothing(parser: PDUParser, receiver: Receiver) -> None:
@@ -156,7 +164,8 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[Call]]:
             values = st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=40))
             pdvs = draw(st.lists(values, min_size=1, max_size=5))
             body = b"".join(pdv(data, contextID, control) for contextID, control, data in pdvs)
-            calls += [("started", 4, len(body)), *[("pdv", *value) for value in pdvs]]
+            calls += [] if isNext(calls, 4) else [("started", 4, len(body))]
+            calls += [("pdv", *value) for value in pdvs]
         else:
             size = draw(st.integers(68, 90)) if kind < 3 else 4
             body = draw(st.binary(min_size=size, max_size=size))
@@ -268,6 +277,46 @@ class SequenceTests(ParserTestCase):
             for piece in pieces(data, (cut,)):
                 parser.feed(piece)
             self.assertNotIn(0, [len(fragment) for fragment in receiver.fragments])
+
+    def test_runs(self) -> None:
+        """PDUs with one PDV of a data set each, all of one kind, go on in one call; what ends the data set does not."""
+        run = [bytes([number]) * (number + 1) for number in range(5)]
+        data = b"".join(pData(pdv(part, 5, 0)) for part in run) + pData(pdv(b"end", 5, 2)) + pData(pdv(b"next", 5, 2))
+        calls = self.batches(data)
+        self.assertEqual(calls, [(5, 0, run, True), (5, 2, [b"end"], True), (5, 2, [b"next"], True)])
+        for cut in (5, 6, 7, 11, 12, 13):
+            calls = self.batches(data[:-cut], data[-cut:])
+            self.assertEqual(calls[0], (5, 0, run, True))
+            self.assertEqual(b"".join(part for call in calls[2:] for part in call[2]), b"next")
+        calls = self.batches(data[:40], data[40:])
+        self.assertEqual([call[3] for call in calls], [False, True, True, True])
+        self.assertEqual([b"".join(calls[0][2] + calls[1][2])], [b"".join(run)])
+
+    def test_runsEnd(self) -> None:
+        """Anything that is not like the PDU before it begins a new call, or is refused there."""
+        first, second = pData(pdv(b"ab", 5, 0)), pData(pdv(b"cd", 5, 0))
+        for other in (pData(pdv(b"xy", 7, 0)), pData(pdv(b"xy", 5, 1)), pData(pdv(b"x", 5, 0), pdv(b"y", 5, 0))):
+            calls = self.batches(first + other + second)
+            self.assertEqual(calls[0], (5, 0, [b"ab"], True))
+            self.assertEqual(b"".join(part for call in calls for part in call[2]), b"abxycd")
+        for bad in (pdu(4, b"", MAXIMUM + 1), pdu(4, pdv(b"x", 5, 0, length=9)), pdu(9)):
+            calls = []
+            self.assertRaises(PDUError, self.batches, first + second + bad + bytes(20), calls=calls)
+            self.assertEqual(calls, [(5, 0, [b"ab", b"cd"], True)])
+
+    def test_runsAreBounded(self) -> None:
+        """A receiver that keeps the views of one call keeps no more than 512 of them."""
+        calls = self.batches(pData(pdv(b"x", 5, 0)) * 1200)
+        self.assertEqual([len(call[2]) for call in calls], [512, 512, 176])
+
+    def batches(self, *chunks: bytes, calls: list[Any] | None = None) -> list[Any]:
+        """Return the calls that chunks lead to, as they are made."""
+        calls = [] if calls is None else calls
+        parser, receiver = build()
+        receiver.fragmentsReceived = lambda *call: calls.append((*call[:2], [bytes(part) for part in call[2]], call[3]))
+        for chunk in chunks:
+            parser.feed(chunk)
+        return calls
 
     def test_unfinished(self) -> None:
         """Of a PDV that is not complete all that has come is passed on, and none of it is kept."""

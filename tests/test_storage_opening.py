@@ -55,7 +55,7 @@ class HeadTests(StorageTestCase):
     def test_onlyFragmentIsNotCopied(self) -> None:
         views: list[memoryview] = []
         writer = ScriptedWriter()
-        writer.write = views.append
+        writer.write = views.extend
         peer = self.associated(ScriptedStore(writer))
         data = pData(CT_CONTEXT, 2, dataSet())
         self.ask(peer, STORE, data)

@@ -226,7 +226,7 @@ class ReceivedPDUTests(ConversationTestCase):
 class ErrorsOfTheUserTests(ConversationTestCase):
     """What the user raises from within an indication."""
 
-    def test_fragmentReceived(self) -> None:
+    def test_fragmentsReceived(self) -> None:
         """An error of the user's becomes an A-ABORT: with the error's own code, or source provider if it has none."""
         for error, wire, logged in (
             (PDUError(AbortReason.INVALID_PDU_PARAMETER_VALUE, "context"), AAbort(2, 6), 0),
@@ -239,7 +239,7 @@ class ErrorsOfTheUserTests(ConversationTestCase):
 
             for size in SIZES:
                 conversation = self.enter(False, 6, size)
-                conversation.user.reactions["fragmentReceived"] = fail
+                conversation.user.reactions["fragmentsReceived"] = fail
                 self.assertEqual(conversation.peer.send(DATA, DATA), [wire])
                 reason = self.assertEnded(conversation, AssociationAborted, PDUError, MessageError)
                 self.assertIn(str(error), str(reason))
@@ -373,7 +373,7 @@ class PrimitiveTests(ConversationTestCase):
             (False, 2, RQ, "associationRequested"),
             (False, 2, RQ, "associationEstablished"),
             (True, 5, AC, "associationEstablished"),
-            (False, 6, DATA, "fragmentReceived"),
+            (False, 6, DATA, "fragmentsReceived"),
             (True, 6, AReleaseRQ(), "releaseRequested"),
             (True, 6, AAbort(0, 0), "associationEnded"),
         ):
@@ -382,7 +382,7 @@ class PrimitiveTests(ConversationTestCase):
             conversation.user.reactions[name] = conversation.protocol.abort
             answers = conversation.peer.send(pdu.encode() + DATA.encode())
             self.assertEqual([a for a in answers if a != AC], [] if name == "associationEnded" else [AAbort(0, 0)])
-            self.assertLessEqual(len(conversation.user.data), 1 if name == "fragmentReceived" else 0)
+            self.assertLessEqual(len(conversation.user.data), 1 if name == "fragmentsReceived" else 0)
             conversation.link.lose()
             self.assertOver(conversation, AssociationAborted)
 

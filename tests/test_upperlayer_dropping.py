@@ -47,7 +47,7 @@ class DropTests(ConversationTestCase):
         for isRequestor, state, pdu, indication in (
             (False, 2, RQ, "associationRequested"),
             (True, 5, AC, "associationEstablished"),
-            (False, 6, DATA, "fragmentReceived"),
+            (False, 6, DATA, "fragmentsReceived"),
             (True, 6, AReleaseRQ(), "releaseRequested"),
         ):
             conversation = self.enter(isRequestor, state)

@@ -49,7 +49,7 @@ class PausedTests(ConversationTestCase):
         conversation.ask("pauseReceiving", "busy")
         conversation.peer.send(DATA)
         paused = []
-        conversation.user.reactions["fragmentReceived"] = lambda: paused.append(conversation.transport.paused)
+        conversation.user.reactions["fragmentsReceived"] = lambda: paused.append(conversation.transport.paused)
         conversation.ask("resumeReceiving", "busy")
         self.assertEqual(paused, [True, True])
 
@@ -58,7 +58,7 @@ class PausedTests(ConversationTestCase):
         numbered = [(1, 2, bytes((number,))) for number in range(6)]
         for size in SIZES:
             conversation = self.enter(False, 6, size)
-            conversation.user.reactions["fragmentReceived"] = lambda c=conversation: c.protocol.pauseReceiving("busy")
+            conversation.user.reactions["fragmentsReceived"] = lambda c=conversation: c.protocol.pauseReceiving("busy")
             conversation.peer.send(PDataTF(tuple(PDV(*value) for value in numbered)))
             for number in range(1, 7):
                 self.assertEqual(conversation.user.data, numbered[:number])
@@ -76,7 +76,7 @@ class PausedTests(ConversationTestCase):
                 protocol.pauseReceiving("busy")
                 protocol.resumeReceiving("busy")
 
-            conversation.user.reactions["fragmentReceived"] = react
+            conversation.user.reactions["fragmentsReceived"] = react
             conversation.peer.send(DATA, DATA, AReleaseRQ())
             self.assertEqual(len(conversation.user.data), 4)
             self.assertEqual(conversation.user.told[-1], "releaseRequested")

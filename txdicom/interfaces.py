@@ -63,15 +63,15 @@ class IPDUReceiver(Interface):
     def pduReceived(pduType: int, body: bytes) -> None:
         """A PDU other than P-DATA-TF is complete; `body` is what followed its six header bytes."""
 
-    def fragmentReceived(contextID: int, control: int, fragment: memoryview, last: bool) -> None:
+    def fragmentsReceived(contextID: int, control: int, fragments: list[memoryview], last: bool) -> None:
         """
-        Some bytes of a presentation data value have come (PS3.8 9.3.5.1 and Annex E.2).
+        Some bytes of a presentation data value have come, or of several in a row (PS3.8 9.3.5.1 and Annex E.2).
 
-        :param contextID: presentation context ID of the PDV, 0 to 255, unchecked.
-        :param control: message control header: bit 0 command (1) or data set (0), bit 1 last fragment of the message.
-            The reserved bits are as they came.
-        :param fragment: a view over immutable bytes; may be kept, and may be empty.
-        :param last: whether this ends the PDV. A PDV that spans several reads comes in several calls.
+        :param contextID: presentation context ID of the PDVs, 0 to 255, unchecked.
+        :param control: their message control header: bit 0 command (1) or data set (0), bit 1 last fragment of the
+            message. The reserved bits are as they came. Where bit 1 is set, there is one PDV.
+        :param fragments: views over immutable bytes, in order, at least one; may be kept, and may be empty.
+        :param last: whether the last of them ends its PDV. A PDV that spans several reads comes in several calls.
         """
 
 
@@ -89,8 +89,8 @@ class IUpperLayerUser(Interface):
     def associationEstablished(request: AAssociateRQ, response: AAssociateAC) -> None:
         """Data transfer may begin (State 6): on both sides; on the acceptor's, the A-ASSOCIATE-AC has been sent."""
 
-    def fragmentReceived(contextID: int, control: int, fragment: memoryview, last: bool) -> None:
-        """P-DATA indication, as in `IPDUReceiver.fragmentReceived`. May raise `PDUError` or `MessageError` to abort."""
+    def fragmentsReceived(contextID: int, control: int, fragments: list[memoryview], last: bool) -> None:
+        """P-DATA indication, as `IPDUReceiver.fragmentsReceived`. May raise `PDUError` or `MessageError` to abort."""
 
     def releaseRequested() -> None:
         """A-RELEASE indication: answer with `UpperLayerProtocol.acceptRelease`, now or when running work is done."""
@@ -153,11 +153,12 @@ class IDataSetWriter(Interface):
     called and the rest of the data set is drained. A `commit` that fails cleans up itself; no `abort` follows it.
     """
 
-    def write(fragment: memoryview) -> Soon[None]:
+    def write(fragments: list[memoryview]) -> Soon[None]:
         """
         Take the next bytes, exactly as they came.
 
-        :param fragment: a view over immutable bytes; it may be kept.
+        :param fragments: views over immutable bytes, in order; they may be kept. They are what one read of the
+            connection has brought, so that they can be written, hashed or joined all at once.
         :return: None, or a Deferred that pauses this association (and no other) until it fires.
         """
 

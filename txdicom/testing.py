@@ -375,10 +375,10 @@ class _RecordingWriter:
         self._store = store
         self._record = record
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, fragments: list[memoryview]) -> None:
         self._end("open")
         self._store.fail("write")
-        self._record.fragments.append(bytes(fragment))
+        self._record.fragments += map(bytes, fragments)
 
     def commit(self) -> int:
         self._end("committed")

@@ -30,8 +30,8 @@ class TallyWriter:
         self.sopClassUID = sopClassUID
         self.length = 0
 
-    def write(self, fragment):
-        self.length += len(fragment)
+    def write(self, fragments):
+        self.length += sum(map(len, fragments))
         if self.store.tally.total() + self.length > self.store.limit:
             raise DIMSEError(Status.OUT_OF_RESOURCES, "more than I can count")
 

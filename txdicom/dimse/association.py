@@ -100,7 +100,7 @@ class Association:
         self._ending: list[Deferred[None]] = []
         # Bound here and not defined as a method: data goes straight from the parser to the reader.
         self._reader = MessageReader(self, configuration.maximumCommandLength)
-        self.fragmentReceived = self._reader.fragmentReceived
+        self.fragmentsReceived = self._reader.fragmentsReceived
 
     @property
     def maximumFragmentLength(self) -> int:
@@ -209,10 +209,10 @@ class Association:
             self._queued = (context, request)
             self.protocol.pauseReceiving(_QUEUED)
 
-    def dataReceived(self, fragment: memoryview) -> None:
-        """Pass a piece of the data set on, or drain it."""
+    def dataReceived(self, fragments: list[memoryview]) -> None:
+        """Pass pieces of the data set on, or drain them."""
         if self._reading is not None:
-            self._reading.dataReceived(fragment)
+            self._reading.dataReceived(fragments)
 
     def dataSetReceived(self) -> None:
         """The data set is complete."""

@@ -36,7 +36,7 @@ class IMessageReceiver(Protocol):
     def commandReceived(self, contextID: int, command: Command) -> None:
         """A command set is complete; if its `hasDataSet` is true, the data set follows."""
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Some bytes of the data set that the last command announced."""
 
     def dataSetReceived(self) -> None:
@@ -64,21 +64,22 @@ class MessageReader:
         """Whether a message has begun that is not complete yet."""
         return self._contextID is not None
 
-    def fragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
+    def fragmentsReceived(self, contextID: int, control: int, fragments: list[memoryview], last: bool) -> None:
         """
-        Take a piece of a PDV, as `IUpperLayerUser.fragmentReceived` does.
+        Take pieces of PDVs, as `IUpperLayerUser.fragmentsReceived` does.
 
         :raises MessageError: the peer broke PS3.7; the association has to be aborted.
         """
         if self._inDataSet and contextID == self._contextID and not control & _COMMAND:
-            if fragment:
-                self._receiver.dataReceived(fragment)
+            if fragments[0]:
+                self._receiver.dataReceived(fragments)
             if last and control & _LAST:
                 self._inDataSet = False
                 self._contextID = None
                 self._receiver.dataSetReceived()
         else:
-            self._commandFragmentReceived(contextID, control, fragment, last)
+            for fragment in fragments:
+                self._commandFragmentReceived(contextID, control, fragment, last)
 
     def _commandFragmentReceived(self, contextID: int, control: int, fragment: memoryview, last: bool) -> None:
         if self._contextID is None:

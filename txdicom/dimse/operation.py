@@ -91,16 +91,16 @@ class Operation:
         """Answer with an error, when the data set has been drained."""
         self._providerAnswered(failure)
 
-    def dataReceived(self, fragment: memoryview) -> None:
+    def dataReceived(self, fragments: list[memoryview]) -> None:
         """Pass the next bytes of the data set on."""
         writer = self._writer
         if writer is None:
             return
-        self._room -= len(fragment)
+        self._room -= sum(map(len, fragments))
         try:
             if self._room < 0:
                 raise DIMSEError(Status.OUT_OF_RESOURCES, "the data set is longer than is allowed here")
-            result = writer.write(fragment)
+            result = writer.write(fragments)
         except Exception:
             self._written(Failure())
             return

@@ -111,18 +111,27 @@ class _IdentifiedWriter:
         self._writer: IDataSetWriter | None = None
         self._aborted: Failure | None = None
 
-    def write(self, fragment: memoryview) -> Soon[None]:
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
         """Read on in the head; when that is done, open the store's writer."""
+        read = 0
         try:
-            if not self._head.feed(fragment):
+            for fragment in fragments:
+                read += 1
+                if self._head.feed(fragment):
+                    break
                 self._held += fragment
+            else:
                 return None
         except HeadError as error:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+        if self._held:
+            # The fragment that completes the head is not among them, those before it are.
+            fragments = [memoryview(bytes(self._held)), *fragments[read - 1 :]]
+            self._held.clear()
         opening: Any = self._provider.store(self._association, self._identify())
         if isinstance(opening, Deferred | CoroutineType):
-            return self._openLater(opening, fragment)
-        return self._open(opening, fragment)
+            return self._openLater(opening, fragments)
+        return self._open(opening, fragments)
 
     def commit(self) -> Soon[int]:
         """Let the store commit; without a complete head there is nothing to commit."""
@@ -160,18 +169,17 @@ class _IdentifiedWriter:
             )
         return ReceivedInstance(sopClassUID, sopInstanceUID, self._transferSyntax, request, attributes)
 
-    def _open(self, writer: IDataSetWriter, fragment: memoryview) -> Soon[None]:
-        held, self._held = self._held, bytearray()
+    def _open(self, writer: IDataSetWriter, fragments: list[memoryview]) -> Soon[None]:
         if self._aborted is not None:
             writer.abort(self._aborted)
             return None
         self._writer = writer
         # From here on the store's writer is called without a detour.
         self.write = writer.write  # type: ignore[method-assign]
-        return writer.write(memoryview(b"".join((held, fragment))) if held else fragment)
+        return writer.write(fragments)
 
-    async def _openLater(self, opening: Awaitable[IDataSetWriter], fragment: memoryview) -> None:
-        writing: Any = self._open(await opening, fragment)
+    async def _openLater(self, opening: Awaitable[IDataSetWriter], fragments: list[memoryview]) -> None:
+        writing: Any = self._open(await opening, fragments)
         if writing is not None:
             await writing
 

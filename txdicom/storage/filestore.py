@@ -179,7 +179,7 @@ class DiscardingStore:
         """Give a writer; it is this object itself, because there is nothing to remember."""
         return self
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, fragments: list[memoryview]) -> None:
         """Forget the bytes."""
 
     def commit(self) -> int:

@@ -112,7 +112,7 @@ class FileWriter:
         self._doing = "completed"
         self._file = os.open(temporary, CREATE, 0o666, dir_fd=directory.run)
 
-    def write(self, fragment: memoryview) -> Soon[None]:
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
         """
         Append to the file.
 
@@ -120,11 +120,11 @@ class FileWriter:
         """
         if self._failure is not None:
             raise self._failure
-        self._pieces.append(fragment)
+        self._pieces += fragments
         if not self._writing:
             self._write()
             return None
-        self._gathered += len(fragment)
+        self._gathered += sum(map(len, fragments))
         if self._gathered < _MOST_BYTES and len(self._pieces) < _MOST_PIECES:
             return None
         return self._written()

@@ -352,7 +352,7 @@ class _LosingWriter:
     Keeps nothing.
 
     :param status: the answer, if the association lives to hear it.
-    :param during: called with the first fragment, and every other.
+    :param during: called with the first bytes, and all others.
     :param after: called when the data set has come whole.
     """
 
@@ -365,7 +365,7 @@ class _LosingWriter:
         self._during = during
         self._after = after
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, fragments: list[memoryview]) -> None:
         """Forget the bytes."""
         if self._during is not None:
             self._during()
@@ -392,9 +392,9 @@ class _KeepingWriter:
     def __init__(self, writer: IDataSetWriter) -> None:
         self._writer = writer
 
-    def write(self, fragment: memoryview) -> Soon[None]:
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
         """Let the writer write."""
-        return self._writer.write(fragment)
+        return self._writer.write(fragments)
 
     def abort(self, reason: Failure) -> None:
         """Let the writer abort."""

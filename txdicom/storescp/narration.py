@@ -138,14 +138,15 @@ class _NarratedWriter:
         self._received = 0
         self._told = 0
 
-    def write(self, fragment: memoryview) -> Soon[None]:
-        """Count the fragment."""
-        self._received += len(fragment)
-        if len(self._head) < self._dumpedLength:
-            self._head += fragment[: self._dumpedLength - len(self._head)]
+    def write(self, fragments: list[memoryview]) -> Soon[None]:
+        """Count the bytes."""
+        for fragment in fragments:
+            self._received += len(fragment)
+            if len(self._head) < self._dumpedLength:
+                self._head += fragment[: self._dumpedLength - len(self._head)]
         if self._received - self._told >= _PROGRESS_STEP:
             self._tell()
-        return self._writer.write(fragment)
+        return self._writer.write(fragments)
 
     def commit(self) -> Soon[int]:
         """Tell that the instance came whole."""

@@ -71,10 +71,11 @@ class _PacedWriter:
         self._association = association
         self._writer = writer
 
-    async def write(self, fragment: memoryview) -> None:
-        """Sleep, then write."""
-        await self._pace.sleep(self._association, self._pace.during)
-        await _settled(self._writer.write(fragment))
+    async def write(self, fragments: list[memoryview]) -> None:
+        """Sleep before each of the fragments, then write it."""
+        for fragment in fragments:
+            await self._pace.sleep(self._association, self._pace.during)
+            await _settled(self._writer.write([fragment]))
 
     async def commit(self) -> int:
         """Sleep, then commit; nobody would hear of an instance whose association ends meanwhile, so that is aborted."""

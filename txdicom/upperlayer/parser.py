@@ -3,8 +3,10 @@ Bytes to PDUs, incrementally: `PDUParser`.
 
 Theory of operation. The parser pushes: it is fed whatever the connection delivers, in whatever pieces, and calls its
 `IPDUReceiver`. P-DATA-TF is never assembled: each piece of a presentation data value goes on as a view over the chunk
-it came in, so nothing is copied and no object outlives its call unless the receiver keeps the view. Only the other six
-PDUs, which are rare and small, are collected, after their announced length was checked.
+it came in, so nothing is copied and no object outlives its call unless the receiver keeps the view. Most of a data set
+comes in many PDUs alike, each with one presentation data value. Those of one chunk go on in one call, for a call costs
+more than all that there is to do for such a PDU. Only the other six PDUs, which are rare and small, are collected,
+after their announced length was checked.
 
 The PDU header and the PDV item header happen to be six bytes both (PS3.8 9.3.1 and 9.3.5.1), so one stash of at most
 five bytes is all that is kept of a header cut by the end of a chunk.
@@ -29,6 +31,9 @@ __all__ = ["PDUParser"]
 _HEADER_LENGTH = 6
 _readPDUHeader = Struct(">BxI").unpack_from
 _readPDVHeader = Struct(">IBB").unpack_from
+#: The two of them in a row.
+_readBothHeaders = Struct(">BxIIBB").unpack_from
+_BOTH_HEADERS_LENGTH = 12
 
 _P_DATA_TF = 0x04
 _A_ASSOCIATE_RQ = 0x01
@@ -37,6 +42,10 @@ _A_ASSOCIATE_AC = 0x02
 _MINIMUM_ASSOCIATE_LENGTH = 68
 #: The body of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
 _SHORT_LENGTH = 4
+#: The bit of the message control header that says that this PDV ends a command set or data set (PS3.8 E.2).
+_LAST = 0b10
+#: The most fragments that go on in one call: as many as the receiver may have to keep.
+_MOST_FRAGMENTS = 512
 #: A PDV item of no data: item length, presentation context ID, message control header.
 _MINIMUM_PDV_ITEM = 6
 
@@ -142,19 +151,9 @@ class PDUParser:
         """Parse until the end of the view, or until paused; return how far it went."""
         position = 0
         end = len(view)
-        fragmentReceived = self._receiver.fragmentReceived
         while position < end and self._mode == _RUNNING:
-            left = self._pdvLeft
-            if left:
-                start = position
-                position += left
-                if position <= end:
-                    self._pdvLeft = 0
-                    fragmentReceived(self._contextID, self._control, view[start:position], True)
-                else:
-                    self._pdvLeft = position - end
-                    position = end
-                    fragmentReceived(self._contextID, self._control, view[start:end], False)
+            if self._pdvLeft:
+                position = self._fragmentsReceived(view, position, end)
             elif self._collectLeft:
                 position = self._collect(view, position, end)
             elif self._stash or end - position < _HEADER_LENGTH:
@@ -163,6 +162,31 @@ class PDUParser:
                 self._headerReceived(view, position)
                 position += _HEADER_LENGTH
         return position
+
+    def _fragmentsReceived(self, view: memoryview, position: int, end: int) -> int:
+        """Hand on what there is of the present PDV, and of those that follow it and are of its kind."""
+        start = position
+        position += self._pdvLeft
+        fragments = [view[start : min(position, end)]]
+        contextID, control = self._contextID, self._control
+        if not (self._bodyLeft or control & _LAST):
+            while position + _BOTH_HEADERS_LENGTH <= end and len(fragments) < _MOST_FRAGMENTS:
+                pduType, length, itemLength, nextContextID, nextControl = _readBothHeaders(view, position)
+                if (
+                    nextControl != control
+                    or nextContextID != contextID
+                    or pduType != _P_DATA_TF
+                    or not _MINIMUM_PDV_ITEM < length <= self._maximumPDataLength
+                    or itemLength != length - 4
+                ):
+                    # Something else, which is looked at when these are gone.
+                    break
+                start = position + _BOTH_HEADERS_LENGTH
+                position += _HEADER_LENGTH + length
+                fragments.append(view[start : min(position, end)])
+        self._pdvLeft = max(position - end, 0)
+        self._receiver.fragmentsReceived(contextID, control, fragments, position <= end)
+        return min(position, end)
 
     def _stitch(self, view: memoryview, position: int, end: int) -> int:
         """Complete a header that the end of a chunk had cut, as far as the bytes go."""
@@ -206,7 +230,7 @@ class PDUParser:
         self._control = control
         self._pdvLeft = length - 2
         if length == 2:
-            self._receiver.fragmentReceived(contextID, control, memoryview(b""), True)
+            self._receiver.fragmentsReceived(contextID, control, [memoryview(b"")], True)
 
     def _collect(self, view: memoryview, position: int, end: int) -> int:
         stop = min(end, position + self._collectLeft)

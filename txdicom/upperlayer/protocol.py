@@ -58,7 +58,7 @@ from txdicom.upperlayer.pdu import (
     PDUType,
     decodePDU,
 )
-from txdicom.upperlayer.transport import SendWatch, TCPOptions
+from txdicom.upperlayer.transport import PromptSender, SendWatch, TCPOptions
 
 if TYPE_CHECKING:
 
@@ -104,6 +104,7 @@ class UpperLayerProtocol(Protocol):
     _log = Logger()
     _transport: _IStreamTransport
     _tcp: TCPOptions
+    _write: Callable[[bytes], None]
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class UpperLayerProtocol(Protocol):
         )
         self._ended = False
         # Bound here and not defined as a method: P-DATA goes straight from the parser to the user.
-        self.fragmentReceived = user.fragmentReceived
+        self.fragmentsReceived = user.fragmentsReceived
 
     @property
     def state(self) -> State:
@@ -181,6 +182,8 @@ class UpperLayerProtocol(Protocol):
         self._transport = cast("_IStreamTransport", self.transport)
         self._connected = True
         self._tcp = TCPOptions(self._transport)
+        # An attribute and not a method: nearly all that is written are responses, each of which a peer waits for.
+        self._write = PromptSender(self._transport).send
         self._transport.registerProducer(self._sendWatch, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
@@ -231,7 +234,7 @@ class UpperLayerProtocol(Protocol):
         if self._machine.state != State.IDLE:
             self._do(Event.INVALID_PDU, (reason, error))
 
-    # The parser's side (IPDUReceiver; fragmentReceived is the user's).
+    # The parser's side (IPDUReceiver; fragmentsReceived is the user's).
 
     def pduStarted(self, pduType: int, length: int) -> None:
         """Ask the table before anything of the body is accepted."""
@@ -329,9 +332,6 @@ class UpperLayerProtocol(Protocol):
 
     def _do(self, event: Event, argument: Any = None) -> None:
         _PERFORM[self._machine.next(event)](self, argument)
-
-    def _write(self, data: bytes) -> None:
-        self._transport.write(data)
 
     def _connecting(self, argument: None) -> None:
         """AE-1: the transport connection has been made by an endpoint already."""
