@@ -41,6 +41,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "workers": ("3", "0"),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}

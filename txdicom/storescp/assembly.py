@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from txdicom.configuration import Configuration
+from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.admission import (
     Admission,
     CalledAETitles,
@@ -17,20 +18,24 @@ from txdicom.dimse.admission import (
     firstRefusal,
     refuseAll,
 )
-from txdicom.interfaces import IServiceProvider, IStorageSCP
+from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
-from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.faults import FaultPlan, FaultyStore, longestDelay
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
+from txdicom.storescp.workers.channel import Answer
+from txdicom.storescp.workers.share import Share
 
 __all__ = [
     "makeAdmission",
+    "makeAnswers",
     "makeConfiguration",
     "makeEndpoints",
+    "makeFactory",
     "makeFileStore",
     "makeObserver",
     "makeProviders",
@@ -47,6 +52,30 @@ def makeEndpoints(options: Options) -> list[str]:
     if options["port"] is not None:
         descriptions.append(f"tcp:{options['port']}:backlog=1024")
     return descriptions
+
+
+def makeFactory(
+    options: Options, files: FileStore | None, clock: IReactorTime, share: Share | None = None
+) -> AcceptorFactory:
+    """
+    Build what accepts associations and answers their requests.
+
+    :param share: what the receiver has in common with others, if it is one of several workers.
+    """
+    configuration = makeConfiguration(options)
+    admission = makeAdmission(options)
+    observer: IAssociationObserver | None = makeObserver(options)
+    if share is not None:
+        admission = share.admission(admission, configuration)
+        observer = share.observer(observer)
+        configuration = share.configuration(configuration)
+    providers = makeProviders(options, makeStore(options, files, clock, share))
+    return AcceptorFactory(providers, configuration, clock, admit=admission, observer=observer)
+
+
+def makeAnswers(options: Options) -> dict[str, Answer]:
+    """Say who answers what workers ask their parent: by the subject, what is decided in one place for all of them."""
+    return {"fault": FaultPlan(options["faults"]).draw}
 
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
@@ -113,11 +142,13 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def makeStore(options: Options, files: FileStore | None, clock: IReactorTime) -> IStorageSCP:
+def makeStore(
+    options: Options, files: FileStore | None, clock: IReactorTime, share: Share | None = None
+) -> IStorageSCP:
     """Build what takes the instances: a store, and around it what the options ask for."""
     store: IStorageSCP = files or DiscardingStore()
     if options["faults"]:
-        store = FaultyStore(store, clock, options["faults"])
+        store = FaultyStore(store, clock, options["faults"], None if share is None else share.drawFault)
     if options["verbose"]:
         store = NarratedStore(store, _log, dump=options["debug"])
     if options["sleep-after"] or options["sleep-during"]:

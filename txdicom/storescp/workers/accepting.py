@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorFDSet, IReadDescriptor
@@ -25,8 +26,6 @@ __all__ = ["Handover", "SharedEndpoints"]
 _BATCH = 50
 #: How many seconds to wait when the system is out of what a connection takes.
 _RECOVERY = 1.0
-#: How many endpoints can be told apart.
-MOST_ENDPOINTS = 256
 _log = Logger()
 
 
@@ -77,6 +76,11 @@ class SharedEndpoints:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
+    @property
+    def count(self) -> int:
+        """How many endpoints listen."""
+        return len(self._acceptors)
+
     def listenTCP(self, *arguments: Any, **keywords: Any) -> IListeningPort:
         """Listen as the reactor does."""
         return self._accept(self._reactor.listenTCP(*arguments, **keywords))
@@ -105,7 +109,7 @@ class SharedEndpoints:
 
     def _accept(self, port: Any) -> IListeningPort:
         port.stopReading()
-        acceptor = _Acceptor(self._reactor, port, lambda connection, index=len(self._acceptors): self._give(index, connection))
+        acceptor = _Acceptor(self._reactor, port, partial(self._give, len(self._acceptors)))
         self._acceptors.append(acceptor)
         acceptor.open(self._isOpen)
         return acceptor

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from enum import IntEnum
@@ -26,10 +25,12 @@ from txdicom.upperlayer.pdu import AAssociateRJ, AAssociateRQ
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["Board", "Field", "Part", "SharedLimits"]
+__all__ = ["Board", "Field", "Part", "SharedLimits", "roomForPeers"]
 
 #: Bytes of a number.
 _SIZE = 8
+#: A worker whose associations are limited by address only has at most so many.
+_MOST_PEERS = 65536
 
 
 class Field(IntEnum):
@@ -68,7 +69,7 @@ class Board:
     def create(workers: int, peers: int = 0) -> int:
         """Make the memory, all zeros, and return its descriptor."""
         size = workers * (len(Field) + peers) * _SIZE
-        if sys.platform == "linux":
+        if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("storescp")
             os.ftruncate(descriptor, size)
             return descriptor
@@ -182,6 +183,11 @@ class SharedLimits:
         if 0 < self._most < sum(part[Field.PRESENT] for part in self._parts):
             return True
         return bool(peer) and self._mostPerPeer < sum(part.count(peer) for part in self._parts)
+
+
+def roomForPeers(most: int, mostPerPeer: int) -> int:
+    """Return for how many peers a worker needs room on the board, given the limits."""
+    return (most or _MOST_PEERS) if mostPerPeer else 0
 
 
 def _refusal() -> AAssociateRJ:

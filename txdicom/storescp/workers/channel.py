@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.amp import AMP, Argument, Command, Unicode
 from twisted.python.failure import Failure
 
@@ -59,7 +60,7 @@ class Hurry(Command):
     """The worker shall abort all that is still there."""
 
 
-class ParentEnd(AMP):  # type: ignore[misc]
+class ParentEnd(AMP):
     """
     The parent's end of the channel to one run of a worker.
 
@@ -89,7 +90,7 @@ class ParentEnd(AMP):  # type: ignore[misc]
         answering: Deferred[Any] = maybeDeferred(self._answers[subject], question)
         return answering.addCallback(lambda answer: {"answer": answer})
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand nothing more to a worker that cannot say whether it takes it."""
         super().connectionLost(reason)
         self._leaving()
@@ -113,7 +114,7 @@ class ParentEnd(AMP):  # type: ignore[misc]
             self.callRemote(command).addErrback(lambda _: None)
 
 
-class WorkerEnd(AMP):  # type: ignore[misc]
+class WorkerEnd(AMP):
     """
     The worker's end.
 
@@ -157,7 +158,7 @@ class WorkerEnd(AMP):  # type: ignore[misc]
         self._hurry()
         return {}
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop, for there is no parent any more."""
         super().connectionLost(reason)
         self._stop()

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 
-from txdicom.storescp.workers.board import Board, Field, Part
+from txdicom.storescp.workers.board import Board, Field, Part, roomForPeers
 from txdicom.storescp.workers.channel import Answer
 from txdicom.storescp.workers.run import Run, Spawn
 
@@ -55,9 +55,7 @@ class Crew:
     Some workers.
 
     :param spawn: starts a process.
-    :param options: the options of storescp, parsed and checked.
-    :param size: how many workers.
-    :param peers: how many peers each shall have room for on the board.
+    :param options: the options of storescp, parsed and checked; they say how many workers there are.
     :param answers: who answers the workers' questions, by their subject.
     :param opened: told whether there is a worker to hand connections to, whenever that changes.
     """
@@ -67,8 +65,6 @@ class Crew:
         reactor: Any,
         spawn: Spawn,
         options: Mapping[str, Any],
-        size: int,
-        peers: int,
         answers: Mapping[str, Answer],
         opened: Callable[[bool], None],
         publish: Callable[[LogEvent], None] = globalLogPublisher,
@@ -84,6 +80,8 @@ class Crew:
         self._done: Counter[Field] = Counter()
         self._replaced = 0
         self._turn = 0
+        size = options["workers"]
+        peers = roomForPeers(options["max-associations"], options["max-associations-per-peer"])
         self._descriptor = Board.create(size, peers)
         board = Board(self._descriptor, size, peers)
         self._workers = [

@@ -11,8 +11,8 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-from constantly import NamedConstant
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText
 from zope.interface import implementer
 
@@ -76,11 +76,12 @@ class LogRelay:
             name, system, time, text = json.loads(line)
             level = LogLevel.levelWithName(name)
             return self._event(level, f"{system} worker {self._number}", time, text)
-        except Exception:  # noqa: BLE001 - whatever is not one of our lines is told as it is
+        except Exception:
+            # Whatever is not one of our lines is told as it is.
             text = line.decode("utf-8", "replace")
             return self._event(LogLevel.error, f"storescp#error worker {self._number}", None, text)
 
-    def _event(self, level: NamedConstant, system: str, time: float | None, text: str) -> LogEvent:
+    def _event(self, level: Any, system: str, time: float | None, text: str) -> LogEvent:
         event = {
             "log_level": level,
             "log_namespace": "storescp",

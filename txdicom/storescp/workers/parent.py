@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 
 from txdicom.storage.filestore import FileStore
-from txdicom.storescp.service import ListeningService, hurried
+from txdicom.storescp.service import ListeningService, StartError, hurried
 from txdicom.storescp.workers.accepting import SharedEndpoints
+from txdicom.storescp.workers.channel import Answer
 from txdicom.storescp.workers.crew import Crew
+from txdicom.storescp.workers.run import Spawn
 
 __all__ = ["WorkersService"]
 
@@ -23,8 +26,9 @@ class WorkersService(ListeningService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param factory: what every worker makes for itself; nothing is asked of this one.
     :param files: what every worker makes for itself; with this one it is found out whether it can be used.
-    :param grace: how many seconds messages may take to finish when the service stops.
-    :param crewOf: makes the crew, given what it tells whether there is a worker to hand connections to.
+    :param options: those of storescp, parsed and checked.
+    :param answers: who answers the workers' questions, by their subject.
+    :param spawn: starts a process.
     """
 
     def __init__(
@@ -33,14 +37,16 @@ class WorkersService(ListeningService):
         descriptions: Sequence[str],
         factory: IProtocolFactory,
         files: FileStore | None,
-        grace: float,
-        crewOf: Callable[[Callable[[bool], None]], Crew],
+        options: Mapping[str, Any],
+        answers: Mapping[str, Answer],
+        spawn: Spawn,
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
         super().__init__(self._shared, descriptions, factory, files)
         self._reactor = reactor
-        self._grace = grace
-        self._crew = crewOf(self._shared.open)
+        self._descriptions = descriptions
+        self._grace = options["grace-period"]
+        self._crew = Crew(reactor, spawn, options, answers, self._shared.open)
 
     def startService(self) -> None:
         """
@@ -51,6 +57,8 @@ class WorkersService(ListeningService):
         super().startService()
         if self._files is not None:
             self._files.close()
+        if self._shared.count != len(self._descriptions):
+            raise StartError("one of the endpoints is of a kind that workers cannot share", sys.__stderr__)
         self._crew.start()
 
     async def _stop(self) -> None:

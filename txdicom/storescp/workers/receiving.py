@@ -100,7 +100,7 @@ class HandedOver:
         """Say who this is."""
         return "worker"
 
-    def doRead(self) -> Exception | None:
+    def doRead(self) -> Any:
         """Take the connections that have come."""
         for _ in range(_BATCH):
             try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import LogEvent
 from twisted.python.failure import Failure
@@ -97,7 +98,7 @@ class Run(ProcessProtocol):
 
     def kill(self) -> None:
         """End the process, unless it has ended."""
-        if self.pid:
+        if self.pid and self.transport is not None:
             self.transport.signalProcess("KILL")
 
     def close(self) -> None:
@@ -111,8 +112,9 @@ class Run(ProcessProtocol):
 
     def connectionMade(self) -> None:
         """Tell the process what it is for."""
-        self.transport.write(self._order)
-        self.transport.closeChildFD(_STDIN)
+        transport = cast("IProcessTransport", self.transport)
+        transport.write(self._order)
+        transport.closeChildFD(_STDIN)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         """Have it logged."""
@@ -145,7 +147,7 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
-def _describe(error: BaseException) -> str:
+def _describe(error: BaseException | None) -> str:
     if isinstance(error, ProcessTerminated) and error.signal is not None:
         return f"signal {error.signal}"
     if isinstance(error, ProcessDone | ProcessTerminated):

@@ -1,23 +1,33 @@
-"""The receiver in a worker: `WorkerService`."""
+"""The receiver in a worker: `Worker` is the process, and `WorkerService` what serves in it."""
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import signal
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from twisted.application.internet import TimerService
+from twisted.internet.protocol import Factory
+from twisted.logger import globalLogBeginner
 
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import FileStore
 from txdicom.storescp.service import ReceiverService
-from txdicom.storescp.workers.board import Field, Part
+from txdicom.storescp.workers.board import Board, Field, Part
 from txdicom.storescp.workers.channel import WorkerEnd
+from txdicom.storescp.workers.crew import Order
+from txdicom.storescp.workers.log import WorkerLog
 from txdicom.storescp.workers.receiving import HandedOver
+from txdicom.storescp.workers.run import BOARD, CHANNEL, CONNECTIONS
+from txdicom.storescp.workers.share import Share
 
-__all__ = ["WorkerService"]
+__all__ = ["Worker", "WorkerService"]
 
 #: How often a worker says that it has time, in seconds.
 _BEAT = 1.0
@@ -27,7 +37,7 @@ _SYSTEMD = re.compile(r"((?:haproxy:)*)systemd:.*")
 
 class WorkerService(ReceiverService):
     """
-    Serves what the parent hands over, and stops when it is told to, or when there is no parent.
+    Serves what the parent hands over.
 
     :param descriptions: the parent's endpoint strings.
     :param receiving: where connections come.
@@ -70,11 +80,66 @@ class WorkerService(ReceiverService):
         self._factory.abortAll()
 
     def _hurried(self) -> AbstractContextManager[None]:
-        # Not signals decide this, which may be sent to all processes at once, but the parent.
+        # It is not signals that decide this, which may be sent to all processes at once, but the parent.
         return nullcontext()
 
     def _beat(self) -> None:
         self._part[Field.BEAT] = int(self._reactor.seconds())
+
+
+class Worker:
+    """
+    A process that is a worker.
+
+    :param reactor: what it runs on.
+    :ivar order: what the parent wants.
+    :ivar share: what it has in common with other workers.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        # From our parent, which has made us, and knows no more than it tells us here.
+        self.order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301
+        for descriptor in (CHANNEL, CONNECTIONS, BOARD):
+            os.set_inheritable(descriptor, False)
+        globalLogBeginner.beginLoggingTo([WorkerLog(sys.stdout.fileno())], redirectStandardIO=False)
+        self._channel = WorkerEnd(self._stop, self._hurry)
+        reactor.adoptStreamConnection(CHANNEL, socket.AF_UNIX, Factory.forProtocol(lambda: self._channel))
+        os.close(CHANNEL)
+        board = Board(BOARD, self.order.workers, self.order.peers)
+        os.close(BOARD)
+        self.share = Share(self.order.number, self.order.workers, board, self._channel)
+        self._service: WorkerService | None = None
+        self._isStopping = False
+
+    def run(self, descriptions: Sequence[str], factory: AcceptorFactory, files: FileStore | None, grace: float) -> None:
+        """
+        Serve until this process shall stop.
+
+        :raises StartError: that is not possible.
+        """
+        receiving = socket.socket(fileno=CONNECTIONS)
+        self._service = service = WorkerService(
+            self._reactor, descriptions, factory, files, grace, receiving, self._channel, self.share.part
+        )
+        service.startService()
+        self._reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+        self._reactor.callWhenRunning(self._heed)
+        self._reactor.run()
+
+    def _heed(self) -> None:
+        # Control-C on a terminal is for all of its processes. What becomes of us then is for the parent to say.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
+
+    def _stop(self) -> None:
+        if not self._isStopping:
+            self._isStopping = True
+            self._reactor.callWhenRunning(self._reactor.stop)
+
+    def _hurry(self) -> None:
+        if self._service is not None:
+            self._service.hurry()
 
 
 def _withoutSystemd(description: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from txdicom.storescp.options.kinds import Parsed, Seconds, wholeNumber
 from txdicom.storescp.options.option import Group, Option
 
 __all__ = ["LISTENING"]
+
+MOST_WORKERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,25 @@ class Port:
         if number is None or not 0 <= number <= 65535:
             raise usage.UsageError(f"port {text!r} is not a whole number from 0 to 65535")
         return number
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """A number of processes, or as many as this process may use processors."""
+
+    placeholder: str = "n"
+
+    def parse(self, name: str, text: str) -> int:
+        """Return the number."""
+        number = _processors() if text == "auto" else wholeNumber(text)
+        if number is None or not 1 <= number <= MOST_WORKERS:
+            raise usage.UsageError(f"{name} {text!r} is neither auto nor a whole number from 1 to {MOST_WORKERS}")
+        return number
+
+
+def _processors() -> int:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, MOST_WORKERS)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -51,6 +73,16 @@ LISTENING = Group(
 Listen on an endpoint in Twisted's notation, such as `tcp:11112:interface=127.0.0.1`, `tcp6:11112`,
 `unix:/run/dicom.socket`, `systemd:domain=INET:index=0` or, behind a proxy that speaks the PROXY protocol,
 `haproxy:tcp:11112`. May be repeated; with it no port is needed.
+""",
+        ),
+        Option(
+            name="workers",
+            takes=(Workers(),),
+            default="1",
+            help="Receive with n processes, or auto for as many as there are processors.",
+            manual="""
+Receive with n processes, 1 to 256; `auto` takes as many as there are processors for this process. Default 1. See
+`Several processes`_.
 """,
         ),
         Option(
