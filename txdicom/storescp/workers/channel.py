@@ -1,25 +1,29 @@
 """
 What a parent and a worker say to each other, by AMP (`twisted.protocols.amp`).
 
-=========== ======= ====================================================================================================
-`Ready`     worker  serves from now on; connections may be handed to it
-`Leave`     worker  will stop; when this is answered, no more are handed to it
-`Ask`       worker  wants to know something that is decided in one place for all workers
-`Stop`      parent  as SIGTERM does for one process
-`Hurry`     parent  as a second SIGTERM does
-=========== ======= ====================================================================================================
+======== ======= =======================================================================================================
+`Ready`  worker  serves from now on; connections may be handed to it
+`Leave`  worker  begins to stop, and refuses associations; connections are handed to others, as long as there are any
+`Finish` worker  has done what it had to; when this is answered, no connections are handed to it any more
+`Ask`    worker  wants to know something that is decided in one place for all workers
+`Stop`   parent  as SIGTERM does for one process
+`Hurry`  parent  as a second SIGTERM does
+======== ======= =======================================================================================================
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.amp import AMP, Argument, Command, Unicode
+from twisted.protocols.amp import AMP, Argument, BinaryBoxProtocol, Command, Unicode
 from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from txdicom.storescp.workers.run import Run
 
 __all__ = ["Answer", "ParentEnd", "WorkerEnd"]
 
@@ -42,7 +46,11 @@ class Ready(Command):
 
 
 class Leave(Command):
-    """The worker is going to stop."""
+    """The worker begins to stop."""
+
+
+class Finish(Command):
+    """The worker has no association any more."""
 
 
 class Ask(Command):
@@ -60,30 +68,45 @@ class Hurry(Command):
     """The worker shall abort all that is still there."""
 
 
-class ParentEnd(AMP):
+class _End(AMP):
+    """AMP, but for what it logs of every connection, which is of no interest here."""
+
+    def makeConnection(self, transport: Any) -> None:
+        """Begin."""
+        BinaryBoxProtocol.makeConnection(self, transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Let everything fail that has not been answered."""
+        BinaryBoxProtocol.connectionLost(self, reason)
+        self.transport = None
+
+
+class ParentEnd(_End):
     """
     The parent's end of the channel to one run of a worker.
 
-    :param ready: called when the worker serves.
-    :param leaving: called when nothing more shall be handed to it.
+    :param run: is told what the worker tells.
     :param answers: who answers questions, by their subject.
     """
 
-    def __init__(self, ready: Callable[[], None], leaving: Callable[[], None], answers: Mapping[str, Answer]) -> None:
+    def __init__(self, run: Run, answers: Mapping[str, Answer]) -> None:
         super().__init__()
-        self._ready = ready
-        self._leaving = leaving
+        self._run = run
         self._answers = answers
 
     @Ready.responder
-    def _isReady(self) -> dict[str, Any]:
-        self._ready()
+    def _ready(self) -> dict[str, Any]:
+        self._run.ready()
         return {}
 
     @Leave.responder
-    def _leaves(self) -> dict[str, Any]:
-        self._leaving()
+    def _leave(self) -> dict[str, Any]:
+        self._run.leave()
         return {}
+
+    @Finish.responder
+    def _finish(self) -> Deferred[dict[str, Any]]:
+        return self._run.finish().addCallback(lambda _: {})
 
     @Ask.responder
     def _asked(self, subject: str, question: Any) -> Deferred[dict[str, Any]]:
@@ -93,7 +116,7 @@ class ParentEnd(AMP):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand nothing more to a worker that cannot say whether it takes it."""
         super().connectionLost(reason)
-        self._leaving()
+        self._run.gone()
 
     def stop(self) -> None:
         """Tell the worker to stop."""
@@ -114,7 +137,7 @@ class ParentEnd(AMP):
             self.callRemote(command).addErrback(lambda _: None)
 
 
-class WorkerEnd(AMP):
+class WorkerEnd(_End):
     """
     The worker's end.
 
@@ -133,8 +156,13 @@ class WorkerEnd(AMP):
         return telling
 
     def leave(self) -> Deferred[Any]:
-        """Tell that this worker takes no more connections; if this is answered, no more will come."""
+        """Tell that this worker begins to stop."""
         telling: Deferred[Any] = self.callRemote(Leave)
+        return telling
+
+    def finish(self) -> Deferred[Any]:
+        """Tell that this worker has no association any more; if this is answered, no more connections will come."""
+        telling: Deferred[Any] = self.callRemote(Finish)
         return telling
 
     async def ask(self, subject: str, question: Any) -> Any:

@@ -101,8 +101,7 @@ class Crew:
         :param endpoint: the number of the endpoint that it came by.
         """
         now = self._reactor.seconds()
-        serving = [worker for worker in self._workers if worker.run is not None and worker.run.isServing]
-        for worker in sorted(serving, key=lambda worker: worker.burden(now)):
+        for worker in sorted(self._workers, key=lambda worker: worker.burden(now)):
             if worker.give(endpoint, connection):
                 self._turn = worker.lastTurn = self._turn + 1
                 return
@@ -157,10 +156,14 @@ class Crew:
             run.close()
             self._ended(run, str(error))
 
-    def _changed(self, run: Run) -> None:
-        if run.isServing:
-            _log.info("worker {number} is ready, process {pid}", number=run.number, pid=run.pid)
-        self._opened(any(run.isServing for run in self._runs()))
+    def _changed(self) -> None:
+        serving = [run for run in self._runs() if run.isServing]
+        # Somebody should be there to tell peers to come later for as long as another has something to finish.
+        if any(not run.isLeaving for run in serving) or all(run.finishing for run in serving):
+            for run in serving:
+                if run.finishing:
+                    run.gone()
+        self._opened(any(run.isServing for run in serving))
 
     def _ended(self, run: Run, why: str) -> None:
         worker = self._workers[run.number - 1]
@@ -227,14 +230,16 @@ class _Worker:
         self.lastTurn = 0
         self._pause = 0.0
 
-    def burden(self, now: float) -> tuple[bool, int, int]:
+    def burden(self, now: float) -> tuple[bool, bool, int, int]:
         """Tell what speaks against handing a connection to it, the weightiest first."""
+        isLeaving = self.run is not None and self.run.isLeaving
         isSilent = now - self.part[Field.BEAT] > _LONGEST_SILENCE
-        return isSilent, self.given - self.part[Field.ENDED], self.lastTurn
+        return isLeaving, isSilent, self.given - self.part[Field.ENDED], self.lastTurn
 
     def give(self, endpoint: int, connection: socket.socket) -> bool:
         """Hand a connection to it; return whether it can be."""
-        if self.run is None or self.run.handover is None or not self.run.handover.give(endpoint, connection):
+        run = self.run
+        if run is None or not run.isServing or run.handover is None or not run.handover.give(endpoint, connection):
             return False
         self.given += 1
         return True

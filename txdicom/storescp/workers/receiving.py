@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,8 +20,6 @@ __all__ = ["HandedOver"]
 
 #: How many connections are taken before others have a turn.
 _BATCH = 50
-#: How many seconds a parent may take to hear that this worker leaves.
-_PATIENCE = 5.0
 _log = Logger()
 
 
@@ -32,15 +31,25 @@ class HandedOver:
     :param reactor: the real one; all but listening is left to it.
     :param receiving: this end of the socket over which connections come.
     :param part: where it is counted that a connection could not be used.
-    :param leave: tells the parent that nothing more is taken, and fires when nothing more will come.
+    :param finish: tells the parent that nothing more needs to be taken, and fires when nothing more will come.
+    :param patience: how many seconds that may take.
     """
 
-    def __init__(self, reactor: Any, receiving: socket.socket, part: Part, leave: Callable[[], Deferred[Any]]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        receiving: socket.socket,
+        part: Part,
+        finish: Callable[[], Deferred[Any]],
+        patience: float,
+    ) -> None:
         self._reactor = reactor
         self._socket = receiving
         self._socket.setblocking(False)
         self._part = part
-        self._leave = leave
+        self._finish = finish
+        self._patience = patience
+        self._isClosing = False
         #: Who builds the protocols for connections of each endpoint, in the parent's order.
         self.factories: list[Any] = []
 
@@ -79,16 +88,19 @@ class HandedOver:
         self._reactor.addReader(self)
 
     async def close(self) -> None:
-        """Take what has been handed over, and then nothing more."""
-        if self.fileno() < 0:
+        """Take what has been handed over, and then nothing more; every endpoint asks for that, and one is enough."""
+        if self._isClosing:
             return
+        self._isClosing = True
         try:
-            await self._leave().addTimeout(_PATIENCE, self._reactor)
+            await self._finish().addTimeout(self._patience, self._reactor)
         except Exception as error:
             # There is no parent any more, or it does not react; then nothing will come either.
-            _log.debug("the parent cannot be told that this worker leaves: {error}", error=error)
-        while self.fileno() >= 0 and self._receive():
-            pass
+            _log.debug("the parent cannot be told that this worker ends: {error}", error=error)
+        # A parent that is gone has closed its end.
+        with suppress(EOFError, OSError):
+            while self._receive():
+                pass
         self._reactor.removeReader(self)
         self._socket.close()
 

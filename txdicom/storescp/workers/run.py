@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import Factory, ProcessProtocol
-from twisted.logger import LogEvent
+from twisted.logger import LogEvent, Logger
 from twisted.python.failure import Failure
 
 from txdicom.storescp.workers.accepting import Handover
@@ -22,6 +23,7 @@ __all__ = ["BOARD", "CHANNEL", "CONNECTIONS", "Run", "Spawn"]
 #: The descriptors that a worker finds open, beyond the three that every process has.
 CHANNEL, CONNECTIONS, BOARD = 3, 4, 5
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+_log = Logger("storescp")
 
 #: Starts a process: takes its protocol, the number of the worker, and what its descriptors are, as
 #: `twisted.internet.interfaces.IReactorProcess.spawnProcess` does.
@@ -35,9 +37,11 @@ class Run(ProcessProtocol):
     :param number: the worker's.
     :param order: what the process reads from its standard input.
     :param board: descriptor of the board.
-    :param changed: called when `isServing` has changed.
+    :param changed: called when `isServing`, `isLeaving` or `finishing` has changed.
     :param ended: called with this and a sentence when the process has ended.
     :ivar isServing: whether connections can be handed to it.
+    :ivar isLeaving: whether it only refuses them.
+    :ivar finishing: to be fired when no more will be; None unless it waits for that.
     :ivar began: when it was started.
     """
 
@@ -48,17 +52,19 @@ class Run(ProcessProtocol):
         board: int,
         answers: Mapping[str, Answer],
         publish: Callable[[LogEvent], None],
-        changed: Callable[[Run], None],
+        changed: Callable[[], None],
         ended: Callable[[Run, str], None],
     ) -> None:
         self.number = number
         self.isServing = False
+        self.isLeaving = False
+        self.finishing: Deferred[None] | None = None
         self.began = 0.0
         self._order = order
         self._board = board
         self._changed = changed
         self._ended = ended
-        self._channel = ParentEnd(self._isReady, self._leaves, answers)
+        self._channel = ParentEnd(self, answers)
         self._events = LogRelay(number, publish)
         self._complaints = LogRelay(number, publish)
         self.handover: Handover | None = None
@@ -103,7 +109,7 @@ class Run(ProcessProtocol):
 
     def close(self) -> None:
         """Have nothing to do with the process any more."""
-        self._leaves()
+        self.gone()
         if self.handover is not None:
             self.handover.close()
         self._channel.close()
@@ -129,14 +135,32 @@ class Run(ProcessProtocol):
 
     # What the process tells.
 
-    def _isReady(self) -> None:
+    def ready(self) -> None:
+        """Connections may be handed to it."""
         self.isServing = True
-        self._changed(self)
+        _log.info("worker {number} is ready, process {pid}", number=self.number, pid=self.pid)
+        self._changed()
 
-    def _leaves(self) -> None:
+    def leave(self) -> None:
+        """Connections should be handed to others."""
+        self.isLeaving = True
+        self._changed()
+
+    def finish(self) -> Deferred[None]:
+        """Return what fires when no more are handed to it."""
+        finished: Deferred[None] = Deferred()
+        self.finishing = finished
+        self._changed()
+        return finished
+
+    def gone(self) -> None:
+        """No more can be handed to it."""
+        finishing, self.finishing = self.finishing, None
         if self.isServing:
             self.isServing = False
-            self._changed(self)
+            self._changed()
+        if finishing is not None:
+            finishing.callback(None)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from twisted.application.internet import TimerService
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
@@ -31,6 +32,8 @@ __all__ = ["Worker", "WorkerService"]
 
 #: How often a worker says that it has time, in seconds.
 _BEAT = 1.0
+#: How many seconds beyond the grace period it waits for others to finish as well.
+_PATIENCE = 5.0
 #: What only the process that systemd started can find.
 _SYSTEMD = re.compile(r"((?:haproxy:)*)systemd:.*")
 
@@ -56,7 +59,7 @@ class WorkerService(ReceiverService):
         channel: WorkerEnd,
         part: Part,
     ) -> None:
-        self._handedOver = HandedOver(reactor, receiving, part, channel.leave)
+        self._handedOver = HandedOver(reactor, receiving, part, channel.finish, grace + _PATIENCE)
         super().__init__(self._handedOver, list(map(_withoutSystemd, descriptions)), factory, files, grace)
         self._channel = channel
         self._part = part
@@ -74,6 +77,11 @@ class WorkerService(ReceiverService):
         self._handedOver.open()
         # If it cannot be told, there is no parent, and this is about to stop.
         self._channel.ready().addErrback(lambda _: None)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop, as a receiver that is one process does."""
+        self._channel.leave().addErrback(lambda _: None)
+        return super().stopService()
 
     def hurry(self) -> None:
         """Abort all that is still there."""
