@@ -209,9 +209,10 @@ class DCMTKTests(OptionsTestCase):
             self.assertTrue(options["ignore"] and options["debug"])
 
     def test_commandFiles(self) -> None:
-        self.assertRefused(
-            "command file '@options.txt' is not read: let the shell put its content there", "@options.txt"
-        )
+        for arguments in (["@options.txt"], ["@options.txt", "104"], ["104", "-v", "@options.txt"]):
+            self.assertRefused(
+                "command file '@options.txt' is not read: let the shell put its content there", *arguments
+            )
 
     def test_refusedLettersTogether(self) -> None:
         self.assertIn("storescp: -g is not offered: ", self.exits("-vg", "104")[2])

@@ -288,6 +288,8 @@ class SequenceTests(ParserTestCase):
             calls = self.batches(data[:-cut], data[-cut:])
             self.assertEqual(calls[0], (5, 0, run, True))
             self.assertEqual(b"".join(part for call in calls[2:] for part in call[2]), b"next")
+        headersOnly = len(pData(pdv(run[0], 5, 0))) + 12
+        self.assertEqual(self.batches(data[:headersOnly])[0], (5, 0, run[:1], True))
         calls = self.batches(data[:40], data[40:])
         self.assertEqual([call[3] for call in calls], [False, True, True, True])
         self.assertEqual([b"".join(calls[0][2] + calls[1][2])], [b"".join(run)])

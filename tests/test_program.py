@@ -206,7 +206,7 @@ class FailureTests(ProgramTestCase):
         program = self.launch()
         self.assertEqual((program.status(), program.output), (1, ""))
         self.assertTrue(program.errors.startswith(SHORT_USAGE))
-        self.assertIn("--sleep-during=", program.errors)
+        self.assertIn("--sleep-during n", program.errors)
         program = self.launch("-x", "104")
         self.assertEqual((program.status(), program.output), (1, ""))
         self.assertEqual(program.errors, f"storescp: option -x not recognized\n{SHORT_USAGE}")

@@ -18,6 +18,7 @@ from txdicom.interfaces import IAssociationObserver, IServiceProvider
 from txdicom.upperlayer.negotiation import AcceptorPolicy, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
+from txdicom.upperlayer.transport import Outbox
 
 __all__ = ["AcceptorFactory"]
 
@@ -54,6 +55,7 @@ class AcceptorFactory(Factory):
         self._configuration = configuration or Configuration()
         self._admit = admit
         self._observer = observer
+        self._outbox = Outbox(clock)
         self.associations: set[Association] = set()
         self._established: set[Association] = set()
         self._perPeer: Counter[str] = Counter()
@@ -77,7 +79,7 @@ class AcceptorFactory(Factory):
         association = Association(self._services, self._configuration, self._clock, self._decide, self._observer)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
-            association, self._configuration, self._clock, closed=self._closed
+            association, self._configuration, self._clock, closed=self._closed, outbox=self._outbox
         )
         protocol.factory = self
         self.associations.add(association)

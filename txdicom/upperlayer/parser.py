@@ -170,7 +170,7 @@ class PDUParser:
         fragments = [view[start : min(position, end)]]
         contextID, control = self._contextID, self._control
         if not (self._bodyLeft or control & _LAST):
-            while position + _BOTH_HEADERS_LENGTH <= end and len(fragments) < _MOST_FRAGMENTS:
+            while position + _BOTH_HEADERS_LENGTH < end and len(fragments) < _MOST_FRAGMENTS:
                 pduType, length, itemLength, nextContextID, nextControl = _readBothHeaders(view, position)
                 if (
                     nextControl != control

@@ -58,7 +58,7 @@ from txdicom.upperlayer.pdu import (
     PDUType,
     decodePDU,
 )
-from txdicom.upperlayer.transport import PromptSender, SendWatch, TCPOptions
+from txdicom.upperlayer.transport import Outbox, SendWatch, TCPOptions, Wire
 
 if TYPE_CHECKING:
 
@@ -98,12 +98,14 @@ class UpperLayerProtocol(Protocol):
     :param request: the A-ASSOCIATE-RQ to send when connected, which makes this the requestor's side; None waits for
         the peer's.
     :param closed: called with this protocol when the connection is gone.
+    :param outbox: gathers the P-DATA-TF PDUs that connections send in one turn of the reactor; None sends each at once.
     :ivar bytesReceived: how many bytes have come so far.
     """
 
     _log = Logger()
     _transport: _IStreamTransport
     _tcp: TCPOptions
+    _wire: Wire
     _write: Callable[[bytes], None]
 
     def __init__(
@@ -113,12 +115,14 @@ class UpperLayerProtocol(Protocol):
         clock: IReactorTime,
         request: AAssociateRQ | None = None,
         closed: Callable[[UpperLayerProtocol], None] | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self._user = user
         self._configuration = configuration
         self._clock = clock
         self._request = request
         self._closed = closed
+        self._outbox = outbox
         self.bytesReceived = 0
         self._machine = Machine(requestor=request is not None)
         self._parser = PDUParser(self, configuration.maximumPDULength, configuration.maximumAssociateLength)
@@ -182,8 +186,8 @@ class UpperLayerProtocol(Protocol):
         self._transport = cast("_IStreamTransport", self.transport)
         self._connected = True
         self._tcp = TCPOptions(self._transport)
-        # An attribute and not a method: nearly all that is written are responses, each of which a peer waits for.
-        self._write = PromptSender(self._transport).send
+        self._wire = Wire(self._transport, self._outbox)
+        self._write = self._wire.send
         self._transport.registerProducer(self._sendWatch, True)
         if self._request is None:
             self._do(Event.TRANSPORT_INDICATION)
@@ -194,6 +198,7 @@ class UpperLayerProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer, cut anywhere."""
         self.bytesReceived += len(data)
+        self._wire.received(len(data))
         self._guard(self._parser.feed, data)
         if self._parser.inPDU:
             self._tcp.acknowledge()
@@ -447,7 +452,7 @@ class UpperLayerProtocol(Protocol):
         """AA-6: the association is over, and what still comes is of no interest."""
 
     def _sendData(self, data: bytes) -> None:
-        self._write(data)
+        self._wire.sendSoon(data)
 
     # Ending, and the timer.
 
@@ -475,6 +480,7 @@ class UpperLayerProtocol(Protocol):
         self._startTimer()
         self._parser.discard()
         self._sendWatch.stop()
+        self._wire.release()
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 

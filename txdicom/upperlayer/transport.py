@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISystemHandle, ITCPTransport
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-__all__ = ["PromptSender", "SendWatch", "TCPOptions"]
+__all__ = ["Outbox", "SendWatch", "TCPOptions", "Wire"]
 
 #: Linux only; elsewhere TCP acknowledges when it sees fit.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -21,14 +21,47 @@ _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 #: ask after two hours by default, and a peer that was switched off would hold its association as long.
 _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
-#: What Twisted's TCP transports have that `PromptSender` relies on.
-_INSIDES = ("_tempDataBuffer", "_writeDisconnected", "bufferSize", "connected", "dataBuffer", "socket")
-#: How many bytes are read at once while the peer reads what we send, and how many, also unsent, while it does not.
+#: What Twisted's TCP transports have that `Wire` relies on.
+_INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "connected", "dataBuffer", "socket")
+#: How many bytes are read at once, and may be unsent before the peer is taken for one that does not read; and how many
+#: are read at once of a peer that has more to send than that.
+_USUAL_READ = 1 << 16
 _LARGE_READ = 1 << 18
-_SMALL_READ = 1 << 16
+#: What is longer than this is not gathered.
+_LONGEST_GATHERED = 1 << 10
 
 
-class PromptSender:
+class Outbox:
+    """
+    Gathers what the connections of an acceptor have to say in one turn of the reactor, and sends it when that ends.
+
+    To send to a peer that waits means to wake it up, which costs more than all else about a short response. Responses
+    that leave together find most of their peers awake.
+
+    :param clock: calls us when the turn of the reactor is over.
+    """
+
+    __slots__ = ("_clock", "_wires", "last")
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._wires: list[Wire] = []
+        #: Who had something to say last: as long as it is always the same one, there is nothing to gather.
+        self.last: Wire | None = None
+
+    def add(self, wire: Wire) -> None:
+        """Have a wire's bytes sent when the turn of the reactor is over."""
+        if not self._wires:
+            self._clock.callLater(0, self._send)
+        self._wires.append(wire)
+
+    def _send(self) -> None:
+        wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.release()
+
+
+class Wire:
     """
     Sends without waiting for the reactor's next turn, and reads much at once, where the transport allows it.
 
@@ -38,21 +71,48 @@ class PromptSender:
     one day, is written to as usual.
 
     :param transport: whatever Twisted has connected us by.
+    :param outbox: gathers what `sendSoon` is given; None gathers nothing.
     """
 
-    __slots__ = ("_transport", "send")
+    __slots__ = ("_held", "_outbox", "_transport", "received", "send", "sendSoon")
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, outbox: Outbox | None = None) -> None:
         self._transport = transport
-        isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
+        self._outbox = outbox
+        # What waits in the outbox.
+        self._held = b""
         #: Sends bytes, in order, now or as soon as the peer reads.
         self.send: Callable[[bytes], None] = transport.write
+        #: Sends bytes, in order, when the present turn of the reactor is over.
+        self.sendSoon = self.send
+        #: To be told how many bytes a read has brought.
+        self.received: Callable[[int], None] = _forget
+        isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
         if isKnown and not transport.TLS:
-            self.send = self._sendNow
-            transport.bufferSize = _LARGE_READ
+            self.send = self.sendSoon = self._sendNow
+            self.received = self._adaptRead
+            if outbox is not None:
+                self.sendSoon = self._gather
+
+    def release(self) -> None:
+        """Send what waits in the outbox, if anything does."""
+        if self._held:
+            self._sendNow(b"")
+
+    def _gather(self, data: bytes) -> None:
+        outbox = cast("Outbox", self._outbox)
+        if (outbox.last is self and not self._held) or len(data) > _LONGEST_GATHERED:
+            self._sendNow(data)
+            return
+        outbox.last = self
+        if not self._held:
+            outbox.add(self)
+        self._held += data
 
     def _sendNow(self, data: bytes) -> None:
         transport = self._transport
+        if self._held:
+            data, self._held = self._held + data, b""
         if not transport.connected or transport._writeDisconnected:
             return
         sent = 0
@@ -63,11 +123,23 @@ class PromptSender:
                 # Whatever it is, the transport meets it again and knows what to do.
                 sent = 0
             if sent == len(data):
-                transport.bufferSize = _LARGE_READ
                 return
         # The bound of what is kept unsent is the same number as that of what is read at once.
-        transport.bufferSize = _SMALL_READ
+        transport.bufferSize = _USUAL_READ
         transport.write(data[sent:])
+
+    def _adaptRead(self, length: int) -> None:
+        # A large read that brings little makes the system's memory allocator give and take whole pages each time.
+        transport = self._transport
+        if length >= _USUAL_READ:
+            if not transport._tempDataBuffer and not transport.dataBuffer:
+                transport.bufferSize = _LARGE_READ
+        elif transport.bufferSize != _USUAL_READ:
+            transport.bufferSize = _USUAL_READ
+
+
+def _forget(length: int) -> None:
+    """Is told of reads where there is nothing to adapt."""
 
 
 class TCPOptions:

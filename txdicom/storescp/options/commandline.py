@@ -91,13 +91,14 @@ class Options(usage.Options):
 
     def parseArgs(self, *ports: str) -> None:
         """Take the port."""
+        for text in ports:
+            if text.startswith("@"):
+                raise usage.UsageError(f"command file {text!r} is not read: let the shell put its content there")
         if len(ports) > 1:
             raise usage.UsageError(f"more than one port is given: {', '.join(map(repr, ports))}")
         for text in ports:
             if self["port"] is not None:
                 raise usage.UsageError("the port is given twice")
-            if text.startswith("@"):
-                raise usage.UsageError(f"command file {text!r} is not read: let the shell put its content there")
             self["port"] = OPTIONS["port"].value([text])
 
     def postOptions(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from twisted.python import usage
 
 __all__ = [
-    "MOST_BYTES",
     "AETitle",
     "Bytes",
     "Choice",
@@ -28,7 +27,7 @@ __all__ = [
 ]
 
 _LONGEST_TIME = 86400.0
-MOST_BYTES = 1 << 60
+_MOST_BYTES = 1 << 60
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: What `int` and `float` take besides is no number that anybody means: "nan", "1_000", digits of other scripts.
 _WHOLE = re.compile(r"-?[0-9]{1,1000}")
@@ -125,7 +124,7 @@ class Bytes:
         """Return the bytes."""
         unit = _UNITS.get(text[-1:].upper(), 1)
         number = wholeNumber(text if unit == 1 else text[:-1])
-        if number is None or not 0 <= number * unit <= MOST_BYTES:
+        if number is None or not 0 <= number * unit <= _MOST_BYTES:
             raise usage.UsageError(f"{name} {text!r} is not a number of bytes, such as 2000000, 500K, 20M, 4G or 1T")
         return number * unit
 
