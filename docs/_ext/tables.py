@@ -24,7 +24,17 @@ Table = tuple[list[str], list[list[str]]]
 _README_OPTIONS = frozenset(
     {
         *("verbose", "debug", "refuse", "ignore", "sleep-after", "sleep-during", "max-pdu"),
-        *("accept-from", "aetitle", "duplicates", "endpoint", "fsync", "min-free-space", "output-directory", "version"),
+        *(
+            "accept-from",
+            "aetitle",
+            "duplicates",
+            "endpoint",
+            "fsync",
+            "min-free-space",
+            "output-directory",
+            "version",
+            "workers",
+        ),
     }
 )
 #: What is written in capitals in the names of events.

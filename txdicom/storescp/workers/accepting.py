@@ -183,7 +183,11 @@ class _Acceptor:
         self._socket.close()
         return self._port.stopListening()
 
+    def _recovered(self) -> None:
+        self._recovery = None
+        self.open(True)
+
     def _recover(self, error: OSError) -> None:
         _log.warn("connections cannot be accepted for a moment: {error}", error=error)
         self.open(False)
-        self._recovery = self._reactor.callLater(_RECOVERY, self.open, True)  # type: ignore[attr-defined]
+        self._recovery = self._reactor.callLater(_RECOVERY, self._recovered)  # type: ignore[attr-defined]

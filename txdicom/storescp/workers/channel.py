@@ -15,17 +15,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.amp import AMP, Argument, BinaryBoxProtocol, Command, Unicode
 from twisted.python.failure import Failure
+
+from txdicom.errors import DICOMError
 
 if TYPE_CHECKING:
     from txdicom.storescp.workers.run import Run
 
-__all__ = ["Answer", "ParentEnd", "WorkerEnd"]
+__all__ = ["Answer", "NoAnswerError", "ParentEnd", "WorkerEnd"]
+
+_log = Logger("storescp")
 
 #: What answers the questions on one subject: it is given what was asked and returns, now or later, what JSON can hold.
 Answer: TypeAlias = "Callable[[Any], Any | Deferred[Any] | Coroutine[Deferred[Any], Any, Any]]"
@@ -53,11 +58,17 @@ class Finish(Command):
     """The worker has no association any more."""
 
 
+class NoAnswerError(DICOMError):
+    """The parent has no answer to a worker's question; its log says why."""
+
+
 class Ask(Command):
-    """The worker asks something; that it fails, and not how, is told to the worker, and the parent's log has more."""
+    """The worker asks something."""
 
     arguments = [(b"subject", Unicode()), (b"question", _JSON())]
     response = [(b"answer", _JSON())]
+    # Any other error would close the channel, and thereby stop the worker.
+    errors = {NoAnswerError: b"NO_ANSWER"}
 
 
 class Stop(Command):
@@ -110,8 +121,12 @@ class ParentEnd(_End):
 
     @Ask.responder
     def _asked(self, subject: str, question: Any) -> Deferred[dict[str, Any]]:
-        answering: Deferred[Any] = maybeDeferred(self._answers[subject], question)
-        return answering.addCallback(lambda answer: {"answer": answer})
+        def refuse(failure: Failure) -> NoReturn:
+            _log.failure("a worker's question about {subject!r} has no answer", failure, subject=subject)
+            raise NoAnswerError(f"the parent has no answer about {subject!r}")
+
+        answering: Deferred[Any] = maybeDeferred(lambda: self._answers[subject](question))
+        return answering.addCallbacks(lambda answer: {"answer": answer}, refuse)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand nothing more to a worker that cannot say whether it takes it."""
@@ -172,7 +187,8 @@ class WorkerEnd(_End):
         :param subject: says who answers.
         :param question: what JSON can hold, at most 64 KiB of it.
         :return: the answer.
-        :raises Exception: there is none, because the parent failed to give it or is gone.
+        :raises NoAnswerError: there is none.
+        :raises ConnectionClosed: the parent is gone (`twisted.internet.error`), and this worker about to stop.
         """
         return (await self.callRemote(Ask, subject=subject, question=question))["answer"]
 
