@@ -16,6 +16,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 from txdicom.dimse.elements import (
@@ -313,7 +314,7 @@ def decodeCommand(data: bytes | bytearray | memoryview) -> Command:
         or lacks one that tells what it is: Command Field, Message ID (being responded to), Command Data Set Type, and
         Status in a response. Nothing else is ever raised.
     """
-    whole = bytes(data)
+    whole = data if type(data) is bytes else bytes(data)
     return _decodeUsualStoreRQ(whole) or _decodeElements(whole)
 
 
@@ -414,10 +415,15 @@ def _encodePlainResponse(command: CStoreRSP | CEchoRSP, affectedSOPClassUID: str
         middle = _RESPONSE_MIDDLE.pack(_UNTIL_MESSAGE_ID[type(command)], messageID, _UNTIL_STATUS, status)
     except struct.error:
         raise LocalProtocolError(f"{messageID!r} is no Message ID, or {status!r} no Status") from None
-    body = encodeElement(Tag.AFFECTED_SOP_CLASS_UID, "UI", affectedSOPClassUID) + middle
+    body = _encodedClass(affectedSOPClassUID) + middle
     if isinstance(command, CStoreRSP) and command.affectedSOPInstanceUID is not None:
         body += encodeElement(Tag.AFFECTED_SOP_INSTANCE_UID, "UI", command.affectedSOPInstanceUID)
     return withGroupLength(body)
+
+
+@lru_cache(maxsize=256)
+def _encodedClass(affectedSOPClassUID: str) -> bytes:
+    return encodeElement(Tag.AFFECTED_SOP_CLASS_UID, "UI", affectedSOPClassUID)
 
 
 def responseTo(

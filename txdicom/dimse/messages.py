@@ -100,7 +100,7 @@ class MessageReader:
             command = decodeCommand(bytes(self._command))
             self._command.clear()
         else:
-            command = decodeCommand(fragment)
+            command = decodeCommand(bytes(fragment))
         if command.hasDataSet:
             self._inDataSet = True
         else:

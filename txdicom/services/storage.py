@@ -152,8 +152,9 @@ class _IdentifiedWriter:
 
     def _identify(self) -> ReceivedInstance:
         attributes = self._head.attributes
-        sopClassUID, sopInstanceUID = (uidValue(attributes.get(tag)) for tag in _IDENTITY)
         request = self._request
+        sopClassUID = uidValue(attributes.get(_SOP_CLASS_UID))
+        sopInstanceUID = uidValue(attributes.get(_SOP_INSTANCE_UID))
         if not sopClassUID or not sopInstanceUID:
             missing = tuple(tag for tag in _IDENTITY if not uidValue(attributes.get(tag)))
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "SOP Class or Instance UID not found in the data set", missing)

@@ -46,6 +46,7 @@ class Disk:
         self._trigger: Any = None
         self._running = 0
         self._closing: list[Deferred[None]] = []
+        self._seconds: Callable[[], float] = reactor.seconds if reactor is not None else float
         self.isSlow = False
         self._slowAt = 0.0
         self._isTrusted = True
@@ -55,31 +56,32 @@ class Disk:
         self._isTrusted = False
         self.isSlow = self._reactor is not None
 
-    def soon(self, function: Callable[[], _T]) -> _T | Deferred[_T]:
+    def soon(self, function: Callable[..., _T], *arguments: object) -> _T | Deferred[_T]:
         """
         Call something that may have to wait for the disk.
 
         :return: its result, or a Deferred of it if the disk is slow now. What it raises is raised, or errs, likewise.
         """
         if self.isSlow:
-            return self.inThread(function)
+            return self.inThread(function, *arguments)
         began = self._seconds()
         try:
-            return function()
+            return function(*arguments)
         finally:
-            self._took(began)
+            if self._seconds() - began >= SLOW:
+                self._took(began)
 
-    def inThread(self, function: Callable[[], _T]) -> Deferred[_T]:
+    def inThread(self, function: Callable[..., _T], *arguments: object) -> Deferred[_T]:
         """Call something that will have to wait for the disk."""
         if self._reactor is None:
-            return execute(function)
+            return execute(function, *arguments)
         began = self._seconds()
         self._running += 1
         try:
-            calling = deferToThreadPool(self._reactor, self._threads(), function)
+            calling = deferToThreadPool(self._reactor, self._threads(), function, *arguments)
         except RuntimeError:
             # The system gives us no thread. Whatever the function is to do has to be done all the same.
-            calling = execute(function)
+            calling = execute(function, *arguments)
         result: Deferred[_T] = Deferred()
         calling.addBoth(self._returned, result, began)
         return result
@@ -127,9 +129,6 @@ class Disk:
             # One that the system did not let us start cannot be waited for.
             pool.threads = [thread for thread in pool.threads if thread.ident is not None]
             pool.stop()
-
-    def _seconds(self) -> float:
-        return self._reactor.seconds() if self._reactor is not None else 0.0
 
     def _took(self, began: float) -> None:
         now = self._seconds()

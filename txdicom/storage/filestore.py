@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ class FileStore:
         if not _isFileName(name):
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "there is no file name for this instance")
         try:
-            creating = self._disk.soon(partial(self._create, name, head))
+            creating = self._disk.soon(self._create, name, head)
         except OSError as error:
             raise refusal(name, "created", error) from error
         return _created(creating, name) if isinstance(creating, Deferred) else creating

@@ -14,7 +14,6 @@ import os
 import stat
 from collections.abc import Sequence
 from enum import Enum
-from functools import partial
 from itertools import count
 
 from twisted.internet.defer import Deferred
@@ -30,9 +29,11 @@ from txdicom.storage.outputdirectory import CREATE, OutputDirectory
 
 __all__ = ["Duplicates", "FileWriter", "refusal"]
 
-#: How much is gathered while a thread writes: bytes, and pieces, of which the system takes 1024 at a time.
+#: How much is gathered while a thread writes: bytes, and pieces.
 _MOST_BYTES = 1 << 18
 _MOST_PIECES = 512
+#: How many pieces the system takes at a time (IOV_MAX of Linux).
+_MOST_PIECES_AT_ONCE = 1024
 _log = Logger()
 
 
@@ -170,7 +171,7 @@ class FileWriter:
         pieces, self._pieces = self._pieces, []
         self._gathered = 0
         try:
-            writing = self._disk.soon(partial(_writeAll, self._file, pieces))
+            writing = self._disk.soon(_writeAll, self._file, pieces)
         except OSError as error:
             raise refusal(self._name, "written", error) from error
         if writing is not None:
@@ -295,8 +296,10 @@ class FileWriter:
 
 def _writeAll(file: int, pieces: Sequence[bytes | memoryview]) -> None:
     """Write all pieces, also if the system takes less at a time."""
+    if not pieces:
+        return
     length = sum(map(len, pieces))
-    written = os.writev(file, pieces) if pieces else 0
+    written = os.writev(file, pieces[:_MOST_PIECES_AT_ONCE])
     if written == length:
         return
     rest = memoryview(b"".join(pieces))[written:]

@@ -158,10 +158,28 @@ class PDUParser:
                 position = self._collect(view, position, end)
             elif self._stash or end - position < _HEADER_LENGTH:
                 position = self._stitch(view, position, end)
-            else:
+            elif self._bodyLeft or end - position < _BOTH_HEADERS_LENGTH or not self._isUsual(view, position):
                 self._headerReceived(view, position)
                 position += _HEADER_LENGTH
+            else:
+                position += _BOTH_HEADERS_LENGTH
         return position
+
+    def _isUsual(self, view: memoryview, position: int) -> bool:
+        """Take both headers of a P-DATA-TF PDU that has one PDV with data; nothing is done about any other."""
+        pduType, length, itemLength, contextID, control = _readBothHeaders(view, position)
+        if (
+            pduType != _P_DATA_TF
+            or itemLength != length - 4
+            or not _MINIMUM_PDV_ITEM < length <= self._maximumPDataLength
+        ):
+            return False
+        self._receiver.pduStarted(pduType, length)
+        if self._mode != _DISCARDING:
+            self._contextID = contextID
+            self._control = control
+            self._pdvLeft = itemLength - 2
+        return True
 
     def _fragmentsReceived(self, view: memoryview, position: int, end: int) -> int:
         """Hand on what there is of the present PDV, and of those that follow it and are of its kind."""

@@ -14,6 +14,7 @@ that its peer has gone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -84,7 +85,16 @@ _VIOLATIONS = frozenset({Action.AA_1, Action.AA_7, Action.AA_8})
 #: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer,
 #: and in the end how long the connection takes to close.
 _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
+_RELEASE_RP = AReleaseRP().encode()
 _UNREAD = "what was sent has not been read"
+#: The same peers ask for the same associations again and again: PDUs up to so many bytes are remembered, the last few.
+_LONGEST_REMEMBERED = 1 << 12
+_decodeAgain = lru_cache(maxsize=64)(decodePDU)
+
+
+@lru_cache(maxsize=64)
+def _encodeAgain(decision: AAssociateAC | AAssociateRJ) -> bytes:
+    return decision.encode()
 
 
 @implementer(IPDUReceiver)
@@ -253,7 +263,7 @@ class UpperLayerProtocol(Protocol):
 
     def pduReceived(self, pduType: int, body: bytes) -> None:
         """Decode a PDU other than P-DATA-TF and let the table say what to do with it."""
-        pdu = decodePDU(pduType, body)
+        pdu = _decodeAgain(pduType, body) if len(body) <= _LONGEST_REMEMBERED else decodePDU(pduType, body)
         self._do(_EVENT_OF_PDU[pdu.pduType], pdu)
 
     # The user's side: the service primitives of PS3.8 clause 7.
@@ -357,11 +367,20 @@ class UpperLayerProtocol(Protocol):
         self._startTimer()
 
     def _indicateAssociation(self, request: AAssociateRQ) -> None:
-        self._startTimer()
         self._request = request
-        decision: Callable[[AAssociateRQ], Any] = self._user.associationRequested
-        self._deciding = maybeDeferred(decision, request)
-        # Encoded first, as a decision that cannot be sent is none.
+        try:
+            decision: Any = self._user.associationRequested(request)
+            if isinstance(decision, AAssociateAC | AAssociateRJ):
+                # Encoded first, as a decision that cannot be sent is none.
+                decided = decision, _encodeAgain(decision)
+        except Exception:
+            self._undecided(Failure())
+            return
+        if isinstance(decision, AAssociateAC | AAssociateRJ):
+            self._decided(decided)
+            return
+        self._startTimer()
+        self._deciding = maybeDeferred(lambda: decision)
         self._deciding.addCallback(lambda decision: (decision, decision.encode()))
         self._deciding.addCallbacks(self._decided, self._undecided)
 
@@ -403,7 +422,7 @@ class UpperLayerProtocol(Protocol):
         self._close()
 
     def _sendReleaseResponse(self, argument: None) -> None:
-        self._write(AReleaseRP().encode())
+        self._write(_RELEASE_RP)
         self._end(ConnectionDone("released"))
         self._startTimer()
 
@@ -446,7 +465,8 @@ class UpperLayerProtocol(Protocol):
 
     def _connectionGone(self, reason: Failure) -> None:
         self._stopTimer()
-        self._end(AssociationLost(reason.getErrorMessage()))
+        if not self._ended:
+            self._end(AssociationLost(reason.getErrorMessage()))
 
     def _ignore(self, argument: object) -> None:
         """AA-6: the association is over, and what still comes is of no interest."""
