@@ -90,7 +90,9 @@ class ServingTests(WorkersTestCase):
         (port,) = program.ports()
         senders = [self.storing(address, f"1.2.{n}.{m}") for n, address in enumerate((port, path)) for m in range(4)]
         for number in (1, 2):
-            self.assertEqual(len(re.findall(rf" worker {number}\] Association Acknowledged", program.output)), 4)
+            line = rf" worker {number}\] Association Acknowledged"
+            waitFor(lambda line=line: len(re.findall(line, program.output)) >= 4, "associations on each worker")
+            self.assertEqual(len(re.findall(line, program.output)), 4)
         self.assertEqual(len(os.listdir(self.output)), 2)
         for index, sender in enumerate(senders):
             self.finish(sender, f"1.2.{index // 4}.{index % 4}")
@@ -117,7 +119,7 @@ class ServingTests(WorkersTestCase):
         with socket.create_connection(("::1", port6), timeout=PATIENCE) as connection:
             connection.sendall(associateRQ().encode())
             self.assertEqual(connection.recv(1), b"\x03")
-        self.assertIn("Association Received ([::1]:", program.output)
+        waitFor(lambda: "Association Received ([::1]:" in program.output, "the peer's address in the log")
         self.assertIn(program.stop(), ENDED)
         self.assertSound(program)
 

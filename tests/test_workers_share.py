@@ -139,7 +139,7 @@ class TallyTests(ShareTestCase):
             ("associationRequested", (1, 2)),
             ("associationEstablished", (1, 2, 3)),
             ("commandReceived", (1, 2, 3)),
-            ("commandSent", (1, 2, CEchoRSP(1, 0))),
+            ("commandSent", (1, 2, CEchoRSP(1, 0, None))),
             ("associationEnded", (1, Failure(ConnectionDone()))),
         ]
         for alone in (False, True):

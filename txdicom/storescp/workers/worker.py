@@ -35,7 +35,7 @@ _BEAT = 1.0
 #: How many seconds beyond the grace period it waits for others to finish as well.
 _PATIENCE = 5.0
 #: What only the process that systemd started can find.
-_SYSTEMD = re.compile(r"((?:haproxy:)*)systemd:.*")
+_SYSTEMD = re.compile(r"^((?:haproxy:)*)systemd:.*")
 
 
 class WorkerService(ReceiverService):
