@@ -68,14 +68,6 @@ class BoardTests(BoardTestCase):
         self.assertEqual([part[Field.STORED] for part in other.parts()], [0, 5, 0])
         self.assertEqual([part[Field.FAILED] for part in other.parts()], [0, 0, 0])
 
-    def test_withoutMemoryFiles(self) -> None:
-        """Systems that have none get a file that has no name."""
-        if hasattr(os, "memfd_create"):
-            self.patch(os, "memfd_create", None)
-            del os.memfd_create
-        self.test_shared()
-        self.assertEqual(os.fstat(self.descriptor).st_nlink, 0)
-
     def test_clear(self) -> None:
         """A worker's successor begins at zero."""
         part = self.board(1, 2).part(0)

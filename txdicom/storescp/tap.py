@@ -53,7 +53,9 @@ def makeService(options: Options) -> IService:
     # Imported this late because one process needs nothing of it.
     from txdicom.storescp.workers.parent import WorkersService
 
-    return WorkersService(reactor, endpoints, factory, files, options, makeAnswers(options), _spawn)
+    return WorkersService(
+        reactor, endpoints, factory, files, options, os.getcwd(), options.arguments, makeAnswers(options), _spawn
+    )
 
 
 def _spawn(protocol: ProcessProtocol, number: int, descriptors: Mapping[int, Any]) -> Any:
@@ -82,7 +84,7 @@ def runWorker() -> None:
 
     worker = Worker(reactor)
     options = Options()
-    options.update(worker.order.options)
+    options.parseOptions(worker.order.arguments)
     # The parent has told what is wrong with them.
     loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
     files = None if options["ignore"] else makeFileStore(options, reactor)

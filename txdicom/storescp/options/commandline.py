@@ -25,6 +25,7 @@ class Options(usage.Options):
     completion of shells expect.
 
     :ivar given: the names of the options that the command line has.
+    :ivar arguments: the command line itself.
     """
 
     synopsis = "[-v][-d][-r][-i][-s n][-S n][-b n] [options] port"
@@ -40,6 +41,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.given: set[str] = set()
+        self.arguments: list[str] = []
         self.clear()
         for option in OPTIONS.values():
             # Of alternatives, which share a key, the value of the one that has the default.
@@ -61,7 +63,7 @@ class Options(usage.Options):
         :param options: the arguments; None takes the program's.
         :raises SystemExit: with 1 after saying what is wrong with it, with 0 after printing what was asked for.
         """
-        arguments = list(sys.argv[1:] if options is None else options)
+        self.arguments = arguments = list(sys.argv[1:] if options is None else options)
         if not arguments:
             sys.stderr.write(f"{self}\n")
             sys.exit(1)

@@ -2,4 +2,5 @@
 
 from txdicom.storescp.tap import runWorker
 
-runWorker()
+if __name__ == "__main__":
+    runWorker()

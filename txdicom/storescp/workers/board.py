@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator
 from enum import IntEnum
 from hashlib import blake2b
@@ -67,17 +66,10 @@ class Board:
 
     @staticmethod
     def create(workers: int, peers: int = 0) -> int:
-        """Make the memory, all zeros, and return its descriptor."""
-        size = workers * (len(Field) + peers) * _SIZE
-        if hasattr(os, "memfd_create"):
-            descriptor = os.memfd_create("storescp")
-            os.ftruncate(descriptor, size)
-            return descriptor
-        with tempfile.TemporaryFile() as file:
-            # Written, and not only made that long: space that is not there when it is needed would kill the process.
-            file.write(bytes(size))
-            file.flush()
-            return os.dup(file.fileno())
+        """Make the memory, all zeros, and return its descriptor; only Linux has what this needs."""
+        descriptor = os.memfd_create("storescp")
+        os.ftruncate(descriptor, workers * (len(Field) + peers) * _SIZE)
+        return descriptor
 
     def part(self, worker: int) -> Part:
         """

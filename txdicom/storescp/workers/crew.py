@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -36,18 +36,20 @@ _log = Logger("storescp")
 @dataclass(frozen=True)
 class Order:
     """
-    What a worker is for: it gets this, pickled, from its parent.
+    What a worker is for: it is told by its parent, in JSON.
 
     :ivar number: which worker it is, from 1.
     :ivar workers: how many there are.
     :ivar peers: how many peers there is room for on the board.
-    :ivar options: the options of storescp, parsed and checked.
+    :ivar directory: where the command line was given, for it may have names that are relative to it.
+    :ivar arguments: the command line of storescp.
     """
 
     number: int
     workers: int
     peers: int
-    options: dict[str, Any]
+    directory: str
+    arguments: Sequence[str]
 
 
 class Crew:
@@ -56,6 +58,8 @@ class Crew:
 
     :param spawn: starts a process.
     :param options: the options of storescp, parsed and checked; they say how many workers there are.
+    :param directory: where the command line was given.
+    :param arguments: the command line.
     :param answers: who answers the workers' questions, by their subject.
     :param opened: told whether there is a worker to hand connections to, whenever that changes.
     """
@@ -65,6 +69,8 @@ class Crew:
         reactor: Any,
         spawn: Spawn,
         options: Mapping[str, Any],
+        directory: str,
+        arguments: Sequence[str],
         answers: Mapping[str, Answer],
         opened: Callable[[bool], None],
         publish: Callable[[LogEvent], None] = globalLogPublisher,
@@ -85,8 +91,7 @@ class Crew:
         self._descriptor = Board.create(size, peers)
         board = Board(self._descriptor, size, peers)
         self._workers = [
-            _Worker(pickle.dumps(Order(index + 1, size, peers, dict(options))), board.part(index))
-            for index in range(size)
+            _Worker(Order(index + 1, size, peers, directory, arguments), board.part(index)) for index in range(size)
         ]
 
     def start(self) -> None:
@@ -221,8 +226,8 @@ class _Worker:
     :ivar lastTurn: grows with every connection that any worker is given.
     """
 
-    def __init__(self, order: bytes, part: Part) -> None:
-        self.order = order
+    def __init__(self, order: Order, part: Part) -> None:
+        self.order = json.dumps(asdict(order)).encode("ascii")
         self.part = part
         self.run: Run | None = None
         self.pause: IDelayedCall | None = None

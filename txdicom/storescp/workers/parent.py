@@ -27,6 +27,8 @@ class WorkersService(ListeningService):
     :param factory: what every worker makes for itself; nothing is asked of this one.
     :param files: what every worker makes for itself; with this one it is found out whether it can be used.
     :param options: those of storescp, parsed and checked.
+    :param directory: where the command line was given.
+    :param arguments: the command line, which each worker reads anew.
     :param answers: who answers the workers' questions, by their subject.
     :param spawn: starts a process.
     """
@@ -38,6 +40,8 @@ class WorkersService(ListeningService):
         factory: IProtocolFactory,
         files: FileStore | None,
         options: Mapping[str, Any],
+        directory: str,
+        arguments: Sequence[str],
         answers: Mapping[str, Answer],
         spawn: Spawn,
     ) -> None:
@@ -46,7 +50,7 @@ class WorkersService(ListeningService):
         self._reactor = reactor
         self._descriptions = descriptions
         self._grace = options["grace-period"]
-        self._crew = Crew(reactor, spawn, options, answers, self._shared.open)
+        self._crew = Crew(reactor, spawn, options, directory, arguments, answers, self._shared.open)
 
     def startService(self) -> None:
         """

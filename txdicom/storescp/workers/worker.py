@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import re
 import signal
 import socket
@@ -106,8 +106,8 @@ class Worker:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        # From our parent, which has made us, and knows no more than it tells us here.
-        self.order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301
+        self.order = Order(**json.load(sys.stdin))
+        os.chdir(self.order.directory)
         for descriptor in (CHANNEL, CONNECTIONS, BOARD):
             os.set_inheritable(descriptor, False)
         globalLogBeginner.beginLoggingTo([WorkerLog(sys.stdout.fileno())], redirectStandardIO=False)

@@ -41,6 +41,8 @@ class Workers:
         number = _processors() if text == "auto" else wholeNumber(text)
         if number is None or not 1 <= number <= MOST_WORKERS:
             raise usage.UsageError(f"{name} {text!r} is neither auto nor a whole number from 1 to {MOST_WORKERS}")
+        if number > 1 and not hasattr(os, "memfd_create"):
+            raise usage.UsageError(f"{name} {text!r} needs memory that processes can share, which only Linux has")
         return number
 
 
