@@ -23,7 +23,7 @@ PLUGIN = ROOT / "twisted" / "plugins" / "txdicom_storescp.py"
 
 #: From the bottom up; arrows point down, or stay within a layer.
 LAYERS = ("base", "upperlayer", "dimse", "services", "storage", "storescp")
-BASE = ("__init__", "configuration", "errors", "interfaces", "uids")
+BASE = ("__init__", "configuration", "errors", "interfaces", "soon", "uids")
 #: What is public for tests stands beside the layers: it may use what an application would.
 TESTING_MAY_IMPORT = ("base", "upperlayer", "dimse", "services")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -74,8 +74,9 @@ class AcceptorFactory(Factory):
             implementationClassUID=self._configuration.implementationClassUID,
             implementationVersionName=self._configuration.implementationVersionName,
         )
-        # The same peers ask for the same again and again.
-        self._negotiate = lru_cache(maxsize=64)(partial(negotiate, policy=self._policy))
+        # The same peers ask for the same again and again. What does not count when requests are compared, the answer
+        # echoes all the same.
+        self._negotiate = lru_cache(maxsize=64)(lambda request, reserved: negotiate(request, self._policy))
 
     def buildProtocol(self, addr: IAddress | None) -> UpperLayerProtocol:
         """Build the protocol of a new connection, with an association on top."""
@@ -137,7 +138,7 @@ class AcceptorFactory(Factory):
             protocol.drop()
 
     def _decide(self, association: Association, request: AAssociateRQ) -> AAssociateAC | AAssociateRJ:
-        answer = self._refusal(association, request) or self._negotiate(request)
+        answer = self._refusal(association, request) or self._negotiate(request, request.reserved)
         if isinstance(answer, AAssociateAC):
             self._established.add(association)
             self._perPeer[_hostOf(association)] += 1

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,6 +28,7 @@ from txdicom.dimse.commands import Request, Response, responseTo
 from txdicom.dimse.status import Status
 from txdicom.errors import AssociationLost, DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider
+from txdicom.soon import isLater
 from txdicom.upperlayer.negotiation import PresentationContext
 
 if TYPE_CHECKING:
@@ -130,9 +130,9 @@ class Operation:
         except Exception:
             then(Failure())
             return
-        if type(result) is CoroutineType:
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
+        if isLater(result):
+            if not isinstance(result, Deferred):
+                result = Deferred.fromCoroutine(result)
             self._timer = timer = self._association.startWaiting(pause)
             if self._over:
                 # The function itself has ended the association.
@@ -154,7 +154,7 @@ class Operation:
         self._association.stopWaiting(timer)
 
     def _providerAnswered(self, result: IDataSetWriter | int | Failure | None) -> None:
-        if result is None or isinstance(result, int | Failure):
+        if result is None or isinstance(result, (int, Failure)):
             self._answer = self._responseOf(result)
         else:
             self._writer = result

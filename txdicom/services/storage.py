@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -24,6 +23,7 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.soon import isLater
 from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class _IdentifiedWriter:
             fragments = [memoryview(bytes(self._held)), *fragments[read - 1 :]]
             self._held.clear()
         opening: Any = self._provider.store(self._association, self._identify())
-        if isinstance(opening, Deferred | CoroutineType):
+        if isLater(opening):
             return self._openLater(opening, fragments)
         return self._open(opening, fragments)
 

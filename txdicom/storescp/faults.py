@@ -20,12 +20,12 @@ An object whose fault takes its success away does not reach the other store at a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -38,6 +38,7 @@ from txdicom.dimse.status import Status, StatusCategory, category
 from txdicom.errors import AbortSource, AssociationAborted, AssociationLost, DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
+from txdicom.soon import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -57,8 +58,6 @@ __all__ = [
     "longestDelay",
     "parseFault",
 ]
-
-_T = TypeVar("_T")
 
 _LONGEST_DELAY = 86400.0
 _ON_PURPOSE = "a fault that was asked for"
@@ -364,7 +363,7 @@ class FaultyStore:
         return self._keep(what, association, instance)
 
     async def _keep(self, what: Answer | Delay, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
-        writer = await _settled(self._store.store(association, instance))
+        writer = await settled(self._store.store(association, instance))
         if isinstance(what, Answer):
             return _WarningWriter(writer, what.status)
         return _LateWriter(writer, partial(self._delay, association, what.seconds))
@@ -462,7 +461,7 @@ class _WarningWriter(_KeepingWriter):
 
     async def commit(self) -> int:
         """Let the writer commit; if it has not kept the instance, its own answer tells that."""
-        status = await _settled(self._writer.commit())
+        status = await settled(self._writer.commit())
         return self._status if category(status) in _KEPT else status
 
 
@@ -487,9 +486,4 @@ class _LateWriter(_KeepingWriter):
         except CancelledError:
             self._writer.abort(Failure(AssociationLost("the association ended before the end of a delay")))
             raise
-        return await _settled(self._writer.commit())
-
-
-async def _settled(result: Soon[_T]) -> _T:
-    """Wait for a result that may be there already."""
-    return await result if isinstance(result, Deferred | Coroutine) else result
+        return await settled(self._writer.commit())

@@ -21,6 +21,7 @@ from txdicom.dimse.status import describe
 from txdicom.errors import AssociationAborted, AssociationRejected, MessageError, PDUError
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
+from txdicom.soon import settled
 from txdicom.storescp.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
 from txdicom.uids import FILE_PREFIXES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
@@ -122,8 +123,7 @@ class NarratedStore:
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Open the store's writer."""
-        opening: Any = self._store.store(association, instance)
-        writer = await opening if hasattr(opening, "__await__") else opening
+        writer = await settled(self._store.store(association, instance))
         return _NarratedWriter(writer, instance, self._log, _DUMPED_LENGTH if self._dump else 0)
 
 

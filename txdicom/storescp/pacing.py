@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +14,7 @@ from zope.interface import implementer
 from txdicom.errors import AssociationLost
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance
+from txdicom.soon import settled
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
@@ -45,7 +46,7 @@ class PacedStore:
             self._sleeps[association] = None
             association.whenEnded().addCallback(self._ended, association)
         await self.sleep(association, self.during)
-        return _PacedWriter(self, association, await _settled(self._store.store(association, instance)))
+        return _PacedWriter(self, association, await settled(self._store.store(association, instance)))
 
     async def sleep(self, association: Association, seconds: float) -> None:
         """
@@ -75,7 +76,7 @@ class _PacedWriter:
         """Sleep before each of the fragments, then write it."""
         for fragment in fragments:
             await self._pace.sleep(self._association, self._pace.during)
-            await _settled(self._writer.write([fragment]))
+            await settled(self._writer.write([fragment]))
 
     async def commit(self) -> int:
         """Sleep, then commit; nobody would hear of an instance whose association ends meanwhile, so that is aborted."""
@@ -84,7 +85,7 @@ class _PacedWriter:
         except CancelledError:
             self._writer.abort(Failure(AssociationLost("the association ended before the end of a sleep")))
             raise
-        return cast("int", await _settled(self._writer.commit()))
+        return await settled(self._writer.commit())
 
     def abort(self, reason: Failure) -> None:
         """Abort without delay."""
@@ -93,11 +94,6 @@ class _PacedWriter:
     async def answered(self, status: int) -> None:
         """Tell the writer, then sleep."""
         if IAnsweredWriter.providedBy(self._writer):
-            await _settled(self._writer.answered(status))
+            await settled(self._writer.answered(status))
         with suppress(CancelledError):
             await self._pace.sleep(self._association, self._pace.after)
-
-
-async def _settled(result: Any) -> Any:
-    """Wait for a result that may be there already."""
-    return await result if hasattr(result, "__await__") else result

@@ -85,6 +85,7 @@ _VIOLATIONS = frozenset({Action.AA_1, Action.AA_7, Action.AA_8})
 #: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer,
 #: and in the end how long the connection takes to close.
 _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
+_DECISIONS = (AAssociateAC, AAssociateRJ)
 _RELEASE_RP = AReleaseRP().encode()
 _UNREAD = "what was sent has not been read"
 #: The same peers ask for the same associations again and again: PDUs up to so many bytes are remembered, the last few.
@@ -93,7 +94,8 @@ _decodeAgain = lru_cache(maxsize=64)(decodePDU)
 
 
 @lru_cache(maxsize=64)
-def _encodeAgain(decision: AAssociateAC | AAssociateRJ) -> bytes:
+def _encodeAgain(decision: AAssociateAC | AAssociateRJ, reserved: bytes) -> bytes:
+    # The reserved bytes are an argument because they do not count when decisions are compared.
     return decision.encode()
 
 
@@ -370,13 +372,13 @@ class UpperLayerProtocol(Protocol):
         self._request = request
         try:
             decision: Any = self._user.associationRequested(request)
-            if isinstance(decision, AAssociateAC | AAssociateRJ):
+            if isinstance(decision, _DECISIONS):
                 # Encoded first, as a decision that cannot be sent is none.
-                decided = decision, _encodeAgain(decision)
+                decided = decision, _encodeAgain(decision, request.reserved)
         except Exception:
             self._undecided(Failure())
             return
-        if isinstance(decision, AAssociateAC | AAssociateRJ):
+        if isinstance(decision, _DECISIONS):
             self._decided(decided)
             return
         self._startTimer()
