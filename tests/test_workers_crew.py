@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-import pickle
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from tests.test_workers_connections import ConnectionsTestCase
 from txdicom.storescp.workers.board import Board, Field
-from txdicom.storescp.workers.crew import Crew
+from txdicom.storescp.workers.crew import Crew, Order
 from txdicom.storescp.workers.run import BOARD, CHANNEL, CONNECTIONS, Run
 
 OPTIONS = {"workers": 2, "max-associations": 10, "max-associations-per-peer": 0, "aetitle": "STORESCP"}
@@ -76,7 +76,16 @@ class CrewTestCase(ConnectionsTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.addCleanup(self.close)
-        self.crew = Crew(self.reactor, self.spawn, OPTIONS, {}, self.opened.append, self.published.append)
+        self.crew = Crew(
+            self.reactor,
+            self.spawn,
+            OPTIONS,
+            "/home",
+            ["-v", "104", "\udcff"],
+            {},
+            self.opened.append,
+            self.published.append,
+        )
 
     def close(self) -> None:
         """Close the board, unless the crew has."""
@@ -130,9 +139,8 @@ class StartingTests(CrewTestCase):
         """Each is told who it is and what the options are, and has its descriptors."""
         self.crew.start()
         for index, process in enumerate(self.processes):
-            order = pickle.loads(process.written)
-            self.assertEqual((order.number, order.workers, order.peers), (index + 1, 2, 0))
-            self.assertEqual(order.options, OPTIONS)
+            order = Order(**json.loads(process.written))
+            self.assertEqual(order, Order(index + 1, 2, 0, "/home", ["-v", "104", "\udcff"]))
             self.assertEqual(process.closed, [0])
             self.assertEqual(sorted(process.descriptors), [0, 1, 2, CHANNEL, CONNECTIONS, BOARD])
         channels = [factory.protocol() for _, factory, _ in self.reactor.adopted]

@@ -337,7 +337,7 @@ class StartTests(WorkersTestCase):
         for pid in self.pids(program).values():
             os.kill(pid, signal.SIGKILL)
         waitFor(lambda: program.output.count("has ended (exit status 1)") >= 2, "workers that cannot start")
-        self.assertIn("the output directory cannot be used: No such file or directory", program.output)
+        self.assertIn(f"storescp: output directory {self.output} does not exist", program.output)
         self.assertTrue(program.output.count("has ended") <= 6, program.output)
         (self.home / "elsewhere").rename(self.output)
         waitFor(lambda: len(_READY.findall(program.output)) == 4, "workers that can")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from io import StringIO
 from typing import Any
@@ -24,7 +23,6 @@ from txdicom.dimse.admission import refuseAll
 from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.interfaces import IAssociationObserver
 from txdicom.storescp import assembly, tap
-from txdicom.storescp.options import Options
 from txdicom.storescp.options.groups import listening
 from txdicom.storescp.service import ReceiverService, StartError
 from txdicom.storescp.workers.board import Board, Field
@@ -168,6 +166,20 @@ class OptionTests(ReceiverTestCase):
             error = self.assertRaises(UsageError, listening.Workers().parse, "--workers", text)
             self.assertEqual(str(error), f"--workers {text!r} is neither auto nor a whole number from 1 to 256")
 
+    def test_needsLinux(self) -> None:
+        """Several workers share memory, which not all systems have for them; one worker does not."""
+        if hasattr(os, "memfd_create"):
+            self.patch(os, "memfd_create", None)
+            del os.memfd_create
+        self.assertEqual(listening.Workers().parse("--workers", "1"), 1)
+        error = self.assertRaises(UsageError, listening.Workers().parse, "--workers", "2")
+        self.assertIn("only Linux has", str(error))
+
+    def test_arguments(self) -> None:
+        """What a worker reads anew is all that there was."""
+        options = self.optionsOf("-v", "--workers=2", "104")
+        self.assertEqual(options.arguments, ["--output-directory", self.directory, "-v", "--workers=2", "104"])
+
     def test_processors(self) -> None:
         self.assertTrue(1 <= listening._processors() <= 256)
 
@@ -204,15 +216,3 @@ class OptionTests(ReceiverTestCase):
 
 async def _stopped(service: Any) -> None:
     await service._crew.stop(0)
-
-
-class PickledTests(ReceiverTestCase):
-    """Options on their way to a worker."""
-
-    def test_everyOption(self) -> None:
-        """Whatever they mean comes there as it is."""
-
-        options = self.optionsOf("--fault=rate=0.1/7:delay=2", "--accept-from=10.0.0.0/8", "--duplicates=keep", "104")
-        there = Options()
-        there.update(pickle.loads(pickle.dumps(dict(options))))
-        self.assertEqual(dict(there), dict(options))

@@ -343,7 +343,7 @@ class FaultyStore:
     async def _beginLater(
         self, drawing: Soon[tuple[int, int | None]], association: Association, instance: ReceivedInstance
     ) -> IDataSetWriter:
-        return await _settled(self._begin(await _settled(drawing), association, instance))
+        return await settled(self._begin(await settled(drawing), association, instance))
 
     def _begin(
         self, drawn: tuple[int, int | None], association: Association, instance: ReceivedInstance
