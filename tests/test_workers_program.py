@@ -238,7 +238,12 @@ class StoppingTests(WorkersTestCase):
         port = program.port()
         senders = [self.storing(port, f"1.2.{index}") for index in range(2)]
         program.process.terminate()
-        self.assertEqual(self.sender(port).ask(associateRQ().encode()), AAssociateRJ(2, 3, 1))
+
+        def isRefused() -> bool:
+            return self.sender(port).ask(associateRQ().encode()) == AAssociateRJ(2, 3, 1)
+
+        # The worker learns it from its parent, which takes a moment.
+        waitFor(isRefused, "a worker that stops")
         began = time.monotonic()
         program.process.send_signal(signal.SIGINT)
         for sender in senders:
