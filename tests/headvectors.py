@@ -10,6 +10,7 @@ The encoder is written from PS3.5 7 and takes nothing from the code under test.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import NamedTuple
@@ -88,6 +89,13 @@ def sequence(syntax: str, tag: int, *items: bytes, vr: bytes = b"SQ") -> bytes:
 def item(syntax: str, content: bytes = b"") -> bytes:
     """Encode an item of undefined length."""
     return enclosed(syntax, ITEM, b"", content, ITEM_DELIMITER)
+
+
+def deflate(data: bytes, level: int = 6) -> bytes:
+    """Deflate as PS3.5 A.5 wants it: without a header, padded to an even length."""
+    deflater = zlib.compressobj(level, zlib.DEFLATED, -15)
+    deflated = deflater.compress(data) + deflater.flush()
+    return deflated + b"\0" * (len(deflated) % 2)
 
 
 def cut(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:

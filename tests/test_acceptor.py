@@ -36,6 +36,7 @@ from txdicom.interfaces import IVerificationSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RecordingStore, associateRQ, connectRaw
+from txdicom.uids import OTHER_STORAGE_SOP_CLASSES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRQ
 
 
@@ -99,6 +100,21 @@ class ServiceTableTests(SynchronousTestCase):
         for request, status in ((storeRQ(1, MR), 0x0122), (CEchoRQ(1), 0x0122)):
             self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, request).status, status)
         self.assertEqual(self.assertRaises(DIMSEError, ServiceTable([second]).providerOf, storeRQ()).status, 0x0211)
+
+    def test_otherStorageSOPClasses(self) -> None:
+        """What stands for all of them finds its provider, and none for what is no storage class."""
+        named, others = ScriptedProvider(), ScriptedProvider()
+        named.presentationContexts = {CT: (EXPLICIT_LITTLE,)}
+        others.presentationContexts = {OTHER_STORAGE_SOP_CLASSES: (IMPLICIT_LITTLE,)}
+        table = ServiceTable([VerificationService(), named, others])
+        self.assertIs(table.providerOf(storeRQ(1, CT)), named)
+        self.assertIs(table.providerOf(storeRQ(1, MR)), others)
+        self.assertIs(table.providerOf(storeRQ(1, "1.2.3")), others)
+        for sopClass in ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "", "*", "1..2"):
+            error = self.assertRaises(DIMSEError, table.providerOf, storeRQ(1, sopClass))
+            self.assertEqual(error.status, 0x0122, sopClass)
+        self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, CEchoRQ(1, "1.2.3")).status, 0x0122)
+        self.assertRaises(LocalProtocolError, ServiceTable, [others, others])
 
     def test_twoProvidersOfOneService(self) -> None:
         self.assertRaises(LocalProtocolError, ServiceTable, [VerificationService(), VerificationService()])

@@ -29,7 +29,8 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
-from txdicom.services.head import _MAXIMUM_NESTING, _MAXIMUM_UID_LENGTH, HeadReader
+from txdicom.services.head import _MAXIMUM_NESTING
+from txdicom.services.storage import _MAXIMUM_HEAD
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary, dump, narration
 from txdicom.storescp.assembly import makeConfiguration
@@ -38,6 +39,7 @@ from txdicom.storescp.options import Options
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS
 from txdicom.storescp.service import _PATIENCE
+from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 
@@ -106,6 +108,12 @@ class ReferenceTests(SynchronousTestCase):
 class ConformanceTests(SynchronousTestCase):
     """docs/conformance.rst."""
 
+    def test_everythingHasAName(self) -> None:
+        """No UID stands where its name should."""
+        for name in ("sop-classes", "all-storage-sop-classes", "transfer-syntaxes", "all-transfer-syntaxes"):
+            for row in tables.TABLES[name]()[1]:
+                self.assertEqual(len([cell for cell in row if re.fullmatch(r"[0-9.]{6,}", cell)]), 1, row)
+
     def test_storageStatuses(self) -> None:
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
         self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))
@@ -155,12 +163,11 @@ class LimitsTests(SynchronousTestCase):
         self.assertEqual(2 / _TICKS, 1 / 4)
 
     def test_fixed(self) -> None:
-        head = inspect.signature(HeadReader).parameters["maximumHeadLength"].default
         self.assertEqual(
             self.values("Of what is proposed and sent\n"),
             [
                 *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
-                *(_MAXIMUM_UID_LENGTH, head, _MAXIMUM_NESTING),
+                *(_MAXIMUM_UID_LENGTH, _MAXIMUM_HEAD, _MAXIMUM_NESTING),
             ],
         )
 

@@ -20,6 +20,7 @@ from tests.headvectors import (
     IMPLICIT_LITTLE,
     PIXEL_DATA,
     SYNTAXES,
+    deflate,
     element,
     item,
     sequence,
@@ -162,6 +163,17 @@ class DataSetTests(SynchronousTestCase):
             self.assertTrue(line.isprintable(), ascii(line))
             self.assertTrue(len(line) < 500, len(line))
         return lines
+
+    def test_deflated(self) -> None:
+        """A deflated data set is shown inflated, no more of it than what came, and what cannot be inflated is not."""
+        syntax = "1.2.840.10008.1.2.1.99"
+        data = element(EXPLICIT_LITTLE, 0x00100010, b"PN", b"Doe^Jane") + element(
+            EXPLICIT_LITTLE, 0x00110010, b"UN", bytes(1 << 20)
+        )
+        self.assertEqual(self.describe(deflate(data), syntax)[0], "(0010,0010) PatientName (PN) [Doe^Jane]")
+        self.assertEqual(self.describe(deflate(data)[:100], syntax)[0], "(0010,0010) PatientName (PN) [Doe^Jane]")
+        self.assertEqual(self.describe(b"\xff" * 100, syntax), ["... (error)"])
+        self.assertEqual(self.describe(b"", syntax), [])
 
     def test_everySyntax(self) -> None:
         """Names, VRs and values are shown, whether the data set itself has VRs or not."""

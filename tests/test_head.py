@@ -41,7 +41,8 @@ from tests.headvectors import (
     read,
     sequence,
 )
-from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.services.head import HeadError, HeadReader, uidValue
+from txdicom.uids import isValidUID
 
 
 class WalkTests(HeadTestCase):

@@ -21,6 +21,7 @@ from txdicom.uids import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    OTHER_STORAGE_SOP_CLASSES,
     VERIFICATION,
 )
 from txdicom.upperlayer.items import (
@@ -34,7 +35,14 @@ from txdicom.upperlayer.items import (
     UserIdentityRQ,
     UserInformation,
 )
-from txdicom.upperlayer.negotiation import AcceptorPolicy, PresentationContext, acceptedContexts, negotiate
+from txdicom.upperlayer.negotiation import (
+    AcceptorPolicy,
+    PresentationContext,
+    TransferSyntaxes,
+    acceptedContexts,
+    negotiate,
+    offeredFor,
+)
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, decodePDU
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -51,7 +59,7 @@ ACCEPTED, NO_ABSTRACT, NO_TRANSFER = (
 )
 
 
-def policyOf(contexts: Mapping[str, tuple[str, ...]], maximumLength: int = 16384) -> AcceptorPolicy:
+def policyOf(contexts: Mapping[str, TransferSyntaxes], maximumLength: int = 16384) -> AcceptorPolicy:
     """Build a policy."""
     return AcceptorPolicy(presentationContexts=contexts, maximumLength=maximumLength)
 
@@ -145,6 +153,89 @@ class ContextTests(NegotiationTestCase):
         """An abstract syntax that is offered in no transfer syntax is refused for that."""
         answer = self.accept(associateRQ({CT: (BIG,)}), policyOf({CT: ()}))
         self.assertEqual(answer.presentationContexts, (PresentationContextAC(1, NO_TRANSFER, IMPLICIT),))
+
+
+class EquallyLikedTests(NegotiationTestCase):
+    """Sets of transfer syntaxes, among which the requestor's order decides."""
+
+    def assertChosen(self, proposed: tuple[str, ...], preferred: TransferSyntaxes, expected: str | None) -> None:
+        """Assert which of the proposed transfer syntaxes is accepted."""
+        (answer,) = self.accept(associateRQ({CT: proposed}), policyOf({CT: preferred})).presentationContexts
+        self.assertEqual(answer.transferSyntax if answer.result == ACCEPTED else None, expected)
+        self.assertIn(answer.result, (ACCEPTED, NO_TRANSFER))
+
+    def test_requestorsOrder(self) -> None:
+        """The first proposal that is in the set is taken."""
+        liked = (frozenset({EXPLICIT, BIG, IMPLICIT}),)
+        for proposed in ((BIG, EXPLICIT), (EXPLICIT, BIG), (IMPLICIT, BIG, EXPLICIT)):
+            self.assertChosen(proposed, liked, proposed[0])
+        self.assertChosen(("1.2.3", BIG, IMPLICIT), liked, BIG)
+        self.assertChosen(("1.2.3",), liked, None)
+        self.assertChosen((), liked, None)
+
+    def test_setsInOrder(self) -> None:
+        """A set that comes first is preferred to what comes later, and later what is not in it counts too."""
+        liked = (frozenset({BIG, IMPLICIT}), EXPLICIT, frozenset({"1.2.3", "1.2.4"}))
+        self.assertChosen((EXPLICIT, "1.2.3", IMPLICIT, BIG), liked, IMPLICIT)
+        self.assertChosen(("1.2.4", "1.2.3", EXPLICIT), liked, EXPLICIT)
+        self.assertChosen(("1.2.4", "1.2.3"), liked, "1.2.4")
+        self.assertChosen(("1.2.5",), liked, None)
+        self.assertChosen((BIG,), (frozenset(),), None)
+
+
+class OtherStorageTests(NegotiationTestCase):
+    """`OTHER_STORAGE_SOP_CLASSES`: what stands for all that may be stored and is not named."""
+
+    #: A private class; one of the standard's that is not named; two that the standard may have some day.
+    others = ("1.2.276.0.7230010.9", MR, "1.2.840.10008.5.1.4.1.1.2.99", "2.25.12345")
+    #: Query, worklist, print, storage commitment, the arc itself; what is no UID.
+    never = (
+        "1.2.840.10008.5.1.4.1.2.2.1",
+        "1.2.840.10008.5.1.4.31",
+        "1.2.840.10008.5.1.1.9",
+        "1.2.840.10008.1.20.1",
+        "1.2.840.10008.5.1.4.1.1.200.4",
+        "1.2.840.10008.5.1.4.1.1",
+        "",
+        "1..2",
+        "*",
+        "CT",
+    )
+    policy = policyOf({VERIFICATION: (EXPLICIT,), CT: (BIG,), OTHER_STORAGE_SOP_CLASSES: (EXPLICIT, IMPLICIT)})
+
+    def results(self, policy: AcceptorPolicy, *abstractSyntaxes: str) -> list[tuple[int, str]]:
+        """Propose each in two transfer syntaxes, and return the result and the transfer syntax of each answer."""
+        request = associateRQ([(uid, (IMPLICIT, EXPLICIT)) for uid in abstractSyntaxes])
+        return [(answer.result, answer.transferSyntax) for answer in self.accept(request, policy).presentationContexts]
+
+    def test_accepted(self) -> None:
+        self.assertEqual(self.results(self.policy, *self.others), [(ACCEPTED, EXPLICIT)] * len(self.others))
+
+    def test_neverAccepted(self) -> None:
+        self.assertEqual(self.results(self.policy, *self.never), [(NO_ABSTRACT, IMPLICIT)] * len(self.never))
+
+    def test_named(self) -> None:
+        """What is named is accepted as it is said there."""
+        self.assertEqual(self.results(self.policy, CT, VERIFICATION), [(NO_TRANSFER, IMPLICIT), (ACCEPTED, EXPLICIT)])
+
+    def test_notThere(self) -> None:
+        """Without it nothing else is accepted."""
+        self.assertEqual(
+            self.results(policyOf({CT: (EXPLICIT,)}), *self.others), [(NO_ABSTRACT, IMPLICIT)] * len(self.others)
+        )
+
+    def test_roles(self) -> None:
+        """Roles are answered for the same classes."""
+        roles = tuple(RoleSelection(uid, True, True) for uid in (*self.others, *self.never[:4], CT))
+        answered = self.accept(requestWith(roleSelections=roles), self.policy).userInformation.roleSelections
+        self.assertEqual(answered, tuple(RoleSelection(uid, True, False) for uid in (*self.others, CT)))
+
+    def test_offeredFor(self) -> None:
+        """Whatever is offered is found, and a named class comes first."""
+        offered = {CT: 1, OTHER_STORAGE_SOP_CLASSES: 2}
+        self.assertEqual([offeredFor(uid, offered) for uid in (CT, *self.others)], [1, *[2] * len(self.others)])
+        self.assertEqual([offeredFor(uid, offered) for uid in (*self.never, VERIFICATION)], [None] * 11)
+        self.assertIsNone(offeredFor(MR, {CT: 1}))
 
 
 class AnswerTests(NegotiationTestCase):

@@ -124,7 +124,8 @@ class RowTests(OptionsTestCase):
             ports = [] if option.name == "port" else ["1104"]
             value = option.value(good)
             expected = [value] if option.repeatable else value
-            self.assertNotEqual(expected, option.initial, option.name)
+            if option.takes or option.default is None:
+                self.assertNotEqual(expected, option.initial, option.name)
             ways = [[name, *good] for name in (*option.short, option.spelled)]
             if good:
                 ways.append([f"{option.spelled}={good[0]}"])

@@ -19,6 +19,7 @@ from tests.headvectors import (
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     SYNTAXES,
+    deflate,
     element,
 )
 from tests.scripted import (
@@ -39,6 +40,7 @@ from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP, encod
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
+from txdicom.uids import ACCEPT_ALL, OTHER_STORAGE_SOP_CLASSES
 from txdicom.upperlayer.items import ContextResult
 
 #: What the original storescp supports, as its manual page lists it.
@@ -134,6 +136,59 @@ class ConformanceTests(ConversationTestCase):
     def test_chosenClassesAndSyntaxes(self) -> None:
         service = StorageService(RecordingStore(), ["1.2.3"], ["1.2.840.10008.1.2.4.50", IMPLICIT_LITTLE])
         self.assertEqual(service.presentationContexts, {"1.2.3": ("1.2.840.10008.1.2.4.50", IMPLICIT_LITTLE)})
+
+
+class EverythingTests(ConversationTestCase):
+    """Storage of any class in any syntax."""
+
+    PRIVATE = "1.2.276.0.7230010.9"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = RecordingStore()
+        everything = StorageService(self.store, [OTHER_STORAGE_SOP_CLASSES], ACCEPT_ALL)
+        self.serve(VerificationService(), everything)
+
+    def test_everySyntax(self) -> None:
+        """Each syntax is accepted, and the data set kept as it came, be it deflated, encapsulated or neither."""
+        syntaxes = sorted(ACCEPT_ALL[0] | ACCEPT_ALL[1])
+        for syntax in syntaxes:
+            peer = self.associate(request=associateRQ({self.PRIVATE: [syntax]}))
+            data = dataSet(syntax, self.PRIVATE) + b"pixels"
+            if syntax in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"):
+                data = deflate(data)
+            (response,) = self.ask(peer, message(1, storeRQ(1, self.PRIVATE), data))
+            self.assertEqual(response.status, 0, syntax)
+            record = self.store.stored[-1]
+            self.assertEqual((record.dataSet, record.outcome), (data, "committed"))
+            self.assertEqual(record.instance.transferSyntaxUID, syntax)
+            self.assertEqual(record.instance.sopClassUID, self.PRIVATE)
+        self.assertEqual(len(self.store.stored), len(syntaxes))
+
+    def test_deflatedIdentity(self) -> None:
+        """The UIDs within a deflated data set count, wherever it is cut."""
+        deflated = "1.2.840.10008.1.2.1.99"
+        for data, status in (
+            (deflate(dataSet(deflated, self.PRIVATE)), 0x0000),
+            (deflate(dataSet(deflated, CT)), 0xA900),
+            (deflate(dataSet(deflated, self.PRIVATE, "1.2.3.4.5")), 0xA900),
+            (dataSet(deflated, self.PRIVATE), 0xC000),
+            (deflate(dataSet(deflated, self.PRIVATE)[:20]), 0xC000),
+            (deflate(b""), 0xC000),
+        ):
+            for size in (None, 1, 7):
+                peer = self.associate(size, associateRQ({self.PRIVATE: [deflated]}))
+                responses = self.ask(peer, message(1, storeRQ(1, self.PRIVATE), data))
+                self.assertEqual(self.statusesOf(responses), [(1, status)])
+
+    def test_classesOfOtherServices(self) -> None:
+        """A context of another service is refused; a request that names its class is answered 0x0122."""
+        query = "1.2.840.10008.5.1.4.1.2.2.1"
+        (answer,) = connectRaw(self.factory).send(associateRQ({query: [EXPLICIT_LITTLE], CT: [EXPLICIT_LITTLE]}))
+        self.assertEqual([context.result for context in answer.presentationContexts], [3, 0])
+        peer = self.associate(request=associateRQ({CT: [EXPLICIT_LITTLE]}))
+        responses = self.ask(peer, message(1, storeRQ(1, query), dataSet(EXPLICIT_LITTLE, query)))
+        self.assertEqual(self.statusesOf(responses), [(1, 0x0122)])
 
 
 class StorageTestCase(ConversationTestCase):

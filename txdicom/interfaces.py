@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
     from txdicom.services.storage import ReceivedInstance
-    from txdicom.upperlayer.negotiation import PresentationContext
+    from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
 __all__ = [
@@ -128,8 +128,9 @@ class IServiceProvider(Interface):
     """A service class in the SCP role: what it offers in negotiation, and how a request is answered."""
 
     operations: frozenset[int] = Attribute("The Command Field values (PS3.7 E.1) of the requests it answers.")
-    presentationContexts: Mapping[str, tuple[str, ...]] = Attribute(
-        "Abstract syntax UID -> transfer syntax UIDs, the one it likes best first."
+    presentationContexts: Mapping[str, TransferSyntaxes] = Attribute(
+        "Abstract syntax UID -> transfer syntaxes, the one it likes best first. The key `OTHER_STORAGE_SOP_CLASSES` of "
+        "`txdicom.uids` stands for all storage SOP classes that are not named."
     )
 
     def requestReceived(

@@ -1,23 +1,31 @@
 """
 The unique identifiers that txdicom itself needs: transfer syntaxes, SOP classes and their file name prefixes.
 
-The names of all others are in pydicom's UID dictionary. This module imports nothing, so that a receiver starts quickly.
+The names of all others are in pydicom's UID dictionary, which takes longer to import than a receiver to start: hence
+the tables here. Tests compare them with that dictionary.
 """
 
 import sys
 
 __all__ = [
+    "ACCEPT_ALL",
     "APPLICATION_CONTEXT",
     "DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN",
+    "DEFLATED_TRANSFER_SYNTAXES",
     "EXPLICIT_VR_BIG_ENDIAN",
     "EXPLICIT_VR_LITTLE_ENDIAN",
     "FILE_PREFIXES",
     "IMPLEMENTATION_CLASS_UID",
     "IMPLEMENTATION_VERSION_NAME",
     "IMPLICIT_VR_LITTLE_ENDIAN",
+    "LOSSLESS_TRANSFER_SYNTAXES",
+    "LOSSY_TRANSFER_SYNTAXES",
+    "OTHER_STORAGE_SOP_CLASSES",
     "STORAGE_SOP_CLASSES",
     "UNCOMPRESSED_TRANSFER_SYNTAXES",
     "VERIFICATION",
+    "isValidUID",
+    "mayBeStorageSOPClass",
 ]
 
 #: The DICOM application context name (PS3.7 A.2.1).
@@ -39,6 +47,85 @@ UNCOMPRESSED_TRANSFER_SYNTAXES: tuple[str, ...] = (
     (EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
     if sys.byteorder == "little"
     else (EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+)
+
+#: The syntaxes of the standard in which nothing of an image is lost: whole, or compressed reversibly.
+LOSSLESS_TRANSFER_SYNTAXES: frozenset[str] = frozenset(
+    {
+        IMPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_BIG_ENDIAN,
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+        "1.2.840.10008.1.2.1.98",  # EncapsulatedUncompressedExplicitVRLittleEndian
+        "1.2.840.10008.1.2.4.57",  # JPEGLossless
+        "1.2.840.10008.1.2.4.58",  # JPEGLosslessNonHierarchical15 (retired)
+        "1.2.840.10008.1.2.4.65",  # JPEGLosslessHierarchical28 (retired)
+        "1.2.840.10008.1.2.4.66",  # JPEGLosslessHierarchical29 (retired)
+        "1.2.840.10008.1.2.4.70",  # JPEGLosslessSV1
+        "1.2.840.10008.1.2.4.80",  # JPEGLSLossless
+        "1.2.840.10008.1.2.4.90",  # JPEG2000Lossless
+        "1.2.840.10008.1.2.4.92",  # JPEG2000MCLossless
+        "1.2.840.10008.1.2.4.110",  # JPEGXLLossless
+        "1.2.840.10008.1.2.4.201",  # HTJ2KLossless
+        "1.2.840.10008.1.2.4.202",  # HTJ2KLosslessRPCL
+        "1.2.840.10008.1.2.5",  # RLELossless
+        "1.2.840.10008.1.2.8.1",  # DeflatedImageFrameCompression
+    }
+)
+
+#: The syntaxes of the standard in which something of an image is lost, or may be: lossy ones, those that can be either,
+#: video, and those that leave the pixels where they are and name the place (JPIP).
+LOSSY_TRANSFER_SYNTAXES: frozenset[str] = frozenset(
+    {
+        "1.2.840.10008.1.2.4.50",  # JPEGBaseline8Bit
+        "1.2.840.10008.1.2.4.51",  # JPEGExtended12Bit
+        "1.2.840.10008.1.2.4.52",  # JPEGExtended35 (retired)
+        "1.2.840.10008.1.2.4.53",  # JPEGSpectralSelectionNonHierarchical68 (retired)
+        "1.2.840.10008.1.2.4.54",  # JPEGSpectralSelectionNonHierarchical79 (retired)
+        "1.2.840.10008.1.2.4.55",  # JPEGFullProgressionNonHierarchical1012 (retired)
+        "1.2.840.10008.1.2.4.56",  # JPEGFullProgressionNonHierarchical1113 (retired)
+        "1.2.840.10008.1.2.4.59",  # JPEGExtendedHierarchical1618 (retired)
+        "1.2.840.10008.1.2.4.60",  # JPEGExtendedHierarchical1719 (retired)
+        "1.2.840.10008.1.2.4.61",  # JPEGSpectralSelectionHierarchical2022 (retired)
+        "1.2.840.10008.1.2.4.62",  # JPEGSpectralSelectionHierarchical2123 (retired)
+        "1.2.840.10008.1.2.4.63",  # JPEGFullProgressionHierarchical2426 (retired)
+        "1.2.840.10008.1.2.4.64",  # JPEGFullProgressionHierarchical2527 (retired)
+        "1.2.840.10008.1.2.4.81",  # JPEGLSNearLossless
+        "1.2.840.10008.1.2.4.91",  # JPEG2000
+        "1.2.840.10008.1.2.4.93",  # JPEG2000MC
+        "1.2.840.10008.1.2.4.94",  # JPIPReferenced
+        "1.2.840.10008.1.2.4.95",  # JPIPReferencedDeflate
+        "1.2.840.10008.1.2.4.100",  # MPEG2MPML
+        "1.2.840.10008.1.2.4.100.1",  # MPEG2MPMLF
+        "1.2.840.10008.1.2.4.101",  # MPEG2MPHL
+        "1.2.840.10008.1.2.4.101.1",  # MPEG2MPHLF
+        "1.2.840.10008.1.2.4.102",  # MPEG4HP41
+        "1.2.840.10008.1.2.4.102.1",  # MPEG4HP41F
+        "1.2.840.10008.1.2.4.103",  # MPEG4HP41BD
+        "1.2.840.10008.1.2.4.103.1",  # MPEG4HP41BDF
+        "1.2.840.10008.1.2.4.104",  # MPEG4HP422D
+        "1.2.840.10008.1.2.4.104.1",  # MPEG4HP422DF
+        "1.2.840.10008.1.2.4.105",  # MPEG4HP423D
+        "1.2.840.10008.1.2.4.105.1",  # MPEG4HP423DF
+        "1.2.840.10008.1.2.4.106",  # MPEG4HP42STEREO
+        "1.2.840.10008.1.2.4.106.1",  # MPEG4HP42STEREOF
+        "1.2.840.10008.1.2.4.107",  # HEVCMP51
+        "1.2.840.10008.1.2.4.108",  # HEVCM10P51
+        "1.2.840.10008.1.2.4.111",  # JPEGXLJPEGRecompression
+        "1.2.840.10008.1.2.4.112",  # JPEGXL
+        "1.2.840.10008.1.2.4.203",  # HTJ2K
+        "1.2.840.10008.1.2.4.204",  # JPIPHTJ2KReferenced
+        "1.2.840.10008.1.2.4.205",  # JPIPHTJ2KReferencedDeflate
+    }
+)
+
+#: A preference (see `txdicom.upperlayer.negotiation.TransferSyntaxes`) for all of them: the requestor's first lossless
+#: proposal, and only if it has none its first lossy one.
+ACCEPT_ALL: tuple[frozenset[str], ...] = (LOSSLESS_TRANSFER_SYNTAXES, LOSSY_TRANSFER_SYNTAXES)
+
+#: The syntaxes whose data sets are deflated as a whole (PS3.5 A.5, A.7 and A.12).
+DEFLATED_TRANSFER_SYNTAXES: frozenset[str] = frozenset(
+    {DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
 )
 
 #: The Verification SOP Class (PS3.4 A.4).
@@ -65,7 +152,12 @@ STORAGE_SOP_CLASSES: tuple[str, ...] = (
     "1.2.840.10008.5.1.4.1.1.11",  # StandaloneVOILUTStorage (retired)
 )
 
-#: Storage SOP class UID -> the letters a stored file's name begins with.
+#: Among the abstract syntaxes that a service offers, it stands for all storage SOP classes that are not named there:
+#: those of the standard, private ones, and those that nobody knows. No peer can propose it, for it is no UID.
+OTHER_STORAGE_SOP_CLASSES = "*"
+
+#: Storage SOP class UID -> the letters a stored file's name begins with. Every storage SOP class of the standard is
+#: here, and of its relatives for security (DICOS) and for the testing of materials (DICONDE).
 FILE_PREFIXES: dict[str, str] = {
     "1.2.840.10008.5.1.1.27": "SP",  # StoredPrintStorage (retired)
     "1.2.840.10008.5.1.1.29": "HG",  # HardcopyGrayscaleImageStorage (retired)
@@ -279,3 +371,45 @@ FILE_PREFIXES: dict[str, str] = {
     "1.2.840.10008.5.1.4.44.1": "ITa",  # ImplantAssemblyTemplateStorage
     "1.2.840.10008.5.1.4.45.1": "ITg",  # ImplantTemplateGroupStorage
 }
+
+#: Below the first of these arcs UIDs are those of the standard, below the second its storage SOP classes.
+_STANDARD_ARC = "1.2.840.10008."
+_STORAGE_ARC = "1.2.840.10008.5.1.4.1.1."
+#: What else the standard has below the second.
+_NO_STORAGE_SOP_CLASSES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.200.4",  # ProtocolApprovalInformationModelFind
+        "1.2.840.10008.5.1.4.1.1.200.5",  # ProtocolApprovalInformationModelMove
+        "1.2.840.10008.5.1.4.1.1.200.6",  # ProtocolApprovalInformationModelGet
+        "1.2.840.10008.5.1.4.1.1.201.2",  # InventoryFind
+        "1.2.840.10008.5.1.4.1.1.201.3",  # InventoryMove
+        "1.2.840.10008.5.1.4.1.1.201.4",  # InventoryGet
+        "1.2.840.10008.5.1.4.1.1.201.5",  # InventoryCreation
+        "1.2.840.10008.5.1.4.1.1.201.6",  # RepositoryQuery
+    }
+)
+_MAXIMUM_UID_LENGTH = 64
+
+
+def mayBeStorageSOPClass(uid: str) -> bool:
+    """
+    Tell whether a UID is a storage SOP class for all we know: one of ours, or an unknown one.
+
+    The other services of the standard are known, by the arc in which it has registered their UIDs. What it will add to
+    that of the storage SOP classes is taken for one of those.
+    """
+    if uid in FILE_PREFIXES:
+        return True
+    foreign = uid.startswith(_STANDARD_ARC) and not uid.startswith(_STORAGE_ARC)
+    return isValidUID(uid) and not foreign and uid not in _NO_STORAGE_SOP_CLASSES
+
+
+def isValidUID(uid: str) -> bool:
+    """
+    Tell whether a text has the form of a UID (PS3.5 9.1): 1 to 64 characters, numbers with single dots between them.
+
+    Numbers may begin with zeros here, since real machines send such; the text is safe as a part of a file name.
+    """
+    if len(uid) > _MAXIMUM_UID_LENGTH or not uid.isascii():
+        return False
+    return uid.replace(".", "").isdigit() and ".." not in f".{uid}."

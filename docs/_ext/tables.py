@@ -14,7 +14,14 @@ from pydicom.uid import UID
 
 from txdicom.storescp.options.groups.dcmtk import REFUSED
 from txdicom.storescp.options.table import GROUPS, OPTIONS
-from txdicom.uids import FILE_PREFIXES, STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, VERIFICATION
+from txdicom.uids import (
+    ACCEPT_ALL,
+    FILE_PREFIXES,
+    LOSSLESS_TRANSFER_SYNTAXES,
+    STORAGE_SOP_CLASSES,
+    UNCOMPRESSED_TRANSFER_SYNTAXES,
+    VERIFICATION,
+)
 from txdicom.upperlayer.machine import TRANSITIONS, Event, State
 
 #: The header, and the rows below it.
@@ -37,6 +44,20 @@ _README_OPTIONS = frozenset(
         ),
     }
 )
+#: The names of what is younger than pydicom's dictionary, or not of the standard.
+_NAMES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.601.3": "DICONDE Thermography Image Storage",
+    "1.2.840.10008.5.1.4.1.1.601.4": "DICONDE Thermography Multi-frame Image Storage",
+    "1.2.840.10008.5.1.4.1.1.601.5": "DICONDE Ultrasound Waveform Storage",
+}
 #: What is written in capitals in the names of events.
 _ABBREVIATIONS = {"AC", "ARTIM", "PDU", "RJ", "RP", "RQ"}
 
@@ -73,18 +94,39 @@ def readmeOptions() -> Table:
 
 
 def sopClasses() -> Table:
-    """List the SOP classes that storescp accepts, and what the names of their files begin with."""
-    rows = []
-    for uid in map(UID, (VERIFICATION, *STORAGE_SOP_CLASSES)):
-        name = f"{uid.name} (retired)" if uid.is_retired else uid.name
-        rows.append([name, str(uid), FILE_PREFIXES.get(uid, "")])
-    return ["SOP class", "UID", "File prefix"], rows
+    """List the SOP classes that storescp accepts by default, and what the names of their files begin with."""
+    return _sopClasses([VERIFICATION, *STORAGE_SOP_CLASSES])
+
+
+def allStorageSOPClasses() -> Table:
+    """List every storage SOP class that is known, in the same way."""
+    return _sopClasses(sorted(FILE_PREFIXES, key=_numbers))
+
+
+def _sopClasses(uids: list[str]) -> Table:
+    return ["SOP class", "UID", "File prefix"], [[_name(uid), uid, FILE_PREFIXES.get(uid, "")] for uid in uids]
 
 
 def transferSyntaxes() -> Table:
-    """List the transfer syntaxes that storescp accepts, the preferred one first."""
+    """List the transfer syntaxes that storescp accepts by default, the preferred one first."""
     rows = [[str(rank), UID(uid).name, uid] for rank, uid in enumerate(UNCOMPRESSED_TRANSFER_SYNTAXES, 1)]
     return ["Preference", "Transfer syntax", "UID"], rows
+
+
+def allTransferSyntaxes() -> Table:
+    """List every transfer syntax that can be accepted, and whether it is lossless."""
+    uids = sorted(ACCEPT_ALL[0] | ACCEPT_ALL[1], key=_numbers)
+    rows = [[_name(uid), uid, "yes" if uid in LOSSLESS_TRANSFER_SYNTAXES else ""] for uid in uids]
+    return ["Transfer syntax", "UID", "Lossless"], rows
+
+
+def _numbers(uid: str) -> list[int]:
+    return [int(number) for number in uid.split(".")]
+
+
+def _name(text: str) -> str:
+    uid = UID(text)
+    return _NAMES.get(text) or (f"{uid.name} (retired)" if uid.is_retired else uid.name)
 
 
 def transitions() -> Table:
@@ -113,6 +155,8 @@ def markdown(table: Table) -> str:
 
 #: The names by which the directive `code-table` knows them.
 TABLES = {
+    "all-storage-sop-classes": allStorageSOPClasses,
+    "all-transfer-syntaxes": allTransferSyntaxes,
     "options": options,
     "refused-options": refusedOptions,
     "sop-classes": sopClasses,

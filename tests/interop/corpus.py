@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from tests.interop.case import OFFERED, SYNTAXES
+from tests.interop.case import OFFERED, SYNTAXES, storedName
 from tests.interop.peers import requireModule
 
 __all__ = ["CorpusFile", "batches", "findFiles", "namedFiles"]
@@ -32,7 +32,12 @@ class CorpusFile:
     @property
     def storedName(self) -> str:
         """The name that the receiver has to give it."""
-        return f"{OFFERED.get(self.sopClassUID)}.{self.sopInstanceUID}"
+        return storedName(self.sopClassUID, self.sopInstanceUID)
+
+    @property
+    def identified(self) -> bool:
+        """Whether it says which instance it is."""
+        return bool(self.sopClassUID and self.sopInstanceUID)
 
     @property
     def offered(self) -> bool:
@@ -74,11 +79,11 @@ def batches(files: Iterable[CorpusFile]) -> list[list[CorpusFile]]:
     """
     Part files in such a way that no two of a part get the same name, for the second would replace the first.
 
-    Those that get none, because their SOP class is not taken, are all in the first part.
+    Those that can get none, because they do not say what they are, are all in the first part.
     """
     parts: list[dict[object, CorpusFile]] = [{}]
     for file in files:
-        key = file.storedName if file.offered else file.path
+        key = file.storedName if file.identified else file.path
         for part in parts:
             if key not in part:
                 part[key] = file

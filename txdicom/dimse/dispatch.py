@@ -8,6 +8,7 @@ from txdicom.dimse.commands import Request
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError, LocalProtocolError
 from txdicom.interfaces import IServiceProvider
+from txdicom.upperlayer.negotiation import TransferSyntaxes, offeredFor
 
 __all__ = ["ServiceTable"]
 
@@ -17,11 +18,11 @@ class ServiceTable:
     The service providers of an acceptor.
 
     :raises LocalProtocolError: two of them claim the same operation on the same abstract syntax.
-    :ivar presentationContexts: abstract syntax UID -> transfer syntax UIDs in the order they are liked, of all of them.
+    :ivar presentationContexts: abstract syntax UID -> transfer syntaxes in the order they are liked, of all of them.
     """
 
     def __init__(self, providers: Iterable[IServiceProvider]) -> None:
-        contexts: dict[str, tuple[str, ...]] = {}
+        contexts: dict[str, TransferSyntaxes] = {}
         self._providers: dict[int, dict[str, IServiceProvider]] = {}
         for provider in providers:
             for abstractSyntax, transferSyntaxes in provider.presentationContexts.items():
@@ -32,7 +33,7 @@ class ServiceTable:
                     if abstractSyntax in ofOperation:
                         raise LocalProtocolError(f"two providers of 0x{operation:04X} on {abstractSyntax}")
                     ofOperation[abstractSyntax] = provider
-        self.presentationContexts: Mapping[str, tuple[str, ...]] = contexts
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = contexts
 
     def providerOf(self, request: Request) -> IServiceProvider:
         """
@@ -46,7 +47,7 @@ class ServiceTable:
         ofOperation = self._providers.get(request.commandField)
         if ofOperation is None:
             raise DIMSEError(Status.UNRECOGNIZED_OPERATION, f"operation 0x{request.commandField:04X} is not provided")
-        provider = ofOperation.get(request.affectedSOPClassUID or "")
+        provider = offeredFor(request.affectedSOPClassUID or "", ofOperation)
         if provider is None:
             raise DIMSEError(Status.SOP_CLASS_NOT_SUPPORTED, "this SOP class is not provided")
         return provider

@@ -23,6 +23,8 @@ import struct
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeAlias
 
+from txdicom.uids import isValidUID
+
 __all__ = ["HeadError", "HeadReader", "isValidUID", "uidValue"]
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -42,7 +44,6 @@ _PIXEL_DATA = 0x7FE00010
 _SHORT_HEADER = 8
 _LONG_HEADER = 12
 _MAXIMUM_NESTING = 32
-_MAXIMUM_UID_LENGTH = 64
 
 #: The VRs whose length is in the first eight bytes (PS3.5 Table 7.1-2); the empty one stands for an implicit VR.
 _SHORT_VRS = frozenset({b"", *b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()})
@@ -342,14 +343,3 @@ def uidValue(value: bytes | None) -> str:
     if value is None or not value.isascii():
         return ""
     return value.rstrip(b"\0 ").decode("ascii")
-
-
-def isValidUID(uid: str) -> bool:
-    """
-    Tell whether a text has the form of a UID (PS3.5 9.1): 1 to 64 characters, numbers with single dots between them.
-
-    Numbers may begin with zeros here, since real machines send such; the text is safe as a part of a file name.
-    """
-    if len(uid) > _MAXIMUM_UID_LENGTH or not uid.isascii():
-        return False
-    return uid.replace(".", "").isdigit() and ".." not in f".{uid}."

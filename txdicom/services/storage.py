@@ -22,13 +22,14 @@ from txdicom.dimse.commands import CommandField, CStoreRQ, CStoreRSP
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
-from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.services.deflate import readerOf
+from txdicom.services.head import HeadError, uidValue
 from txdicom.soon import isLater
-from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
+from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, isValidUID
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
-    from txdicom.upperlayer.negotiation import PresentationContext
+    from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
 
 __all__ = ["ReceivedInstance", "StorageService", "store"]
 
@@ -66,8 +67,8 @@ class StorageService:
     Offers storage as an SCP.
 
     :param provider: takes the instances.
-    :param sopClasses: the SOP class UIDs accepted.
-    :param transferSyntaxes: the transfer syntax UIDs accepted for each of them, the preferred one first.
+    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others.
+    :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -76,10 +77,10 @@ class StorageService:
         self,
         provider: IStorageSCP,
         sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
-        transferSyntaxes: Sequence[str] = UNCOMPRESSED_TRANSFER_SYNTAXES,
+        transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
     ) -> None:
         self._provider = provider
-        self.presentationContexts: Mapping[str, tuple[str, ...]] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
 
     def requestReceived(
         self, association: Association, context: PresentationContext, request: CStoreRQ
@@ -105,7 +106,7 @@ class _IdentifiedWriter:
         self._association = association
         self._transferSyntax = context.transferSyntax
         self._request = request
-        self._head = HeadReader(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD)
+        self._head = readerOf(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD)
         # Copied, because a view of each byte that a peer sends by itself would take two hundred.
         self._held = bytearray()
         self._writer: IDataSetWriter | None = None

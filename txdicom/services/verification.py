@@ -15,7 +15,7 @@ from txdicom.uids import UNCOMPRESSED_TRANSFER_SYNTAXES, VERIFICATION
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
-    from txdicom.upperlayer.negotiation import PresentationContext
+    from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
 
 __all__ = ["Verification", "VerificationService", "echo"]
 
@@ -35,13 +35,18 @@ class VerificationService:
     Offers Verification as an SCP.
 
     :param provider: gives the answers; None takes `Verification`.
+    :param transferSyntaxes: those accepted, the preferred one first. No data set is ever encoded in them.
     """
 
     operations = frozenset({int(CommandField.C_ECHO_RQ)})
-    presentationContexts: Mapping[str, tuple[str, ...]] = {VERIFICATION: UNCOMPRESSED_TRANSFER_SYNTAXES}
 
-    def __init__(self, provider: IVerificationSCP | None = None) -> None:
+    def __init__(
+        self,
+        provider: IVerificationSCP | None = None,
+        transferSyntaxes: TransferSyntaxes = UNCOMPRESSED_TRANSFER_SYNTAXES,
+    ) -> None:
         self._provider = provider or Verification()
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = {VERIFICATION: transferSyntaxes}
 
     def requestReceived(self, association: Association, context: PresentationContext, request: CEchoRQ) -> Soon[int]:
         """Ask the provider."""

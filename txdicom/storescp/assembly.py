@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -27,8 +27,11 @@ from txdicom.storescp.faults import FaultPlan, FaultyStore, longestDelay
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
-from txdicom.storescp.workers.channel import Answer
-from txdicom.storescp.workers.share import Share
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
+
+if TYPE_CHECKING:
+    from txdicom.storescp.workers.channel import Answer
+    from txdicom.storescp.workers.share import Share
 
 __all__ = [
     "makeAdmission",
@@ -80,7 +83,17 @@ def makeAnswers(options: Options) -> dict[str, Answer]:
 
 def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
     """Say which services there are."""
-    return [VerificationService(), StorageService(store)]
+    transferSyntaxes = options["transfer-syntaxes"]
+    return [
+        VerificationService(transferSyntaxes=transferSyntaxes),
+        StorageService(store, _sopClasses(options), transferSyntaxes),
+    ]
+
+
+def _sopClasses(options: Options) -> tuple[str, ...]:
+    if options["promiscuous"]:
+        return (OTHER_STORAGE_SOP_CLASSES,)
+    return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
 def makeObserver(options: Options) -> AssociationLog | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
 from txdicom.dimse.commands import Command, elementsOf
-from txdicom.uids import EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
+from txdicom.uids import DEFLATED_TRANSFER_SYNTAXES, EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
 
@@ -94,6 +95,9 @@ def describeDataSet(head: bytes, transferSyntaxUID: str) -> list[str]:
     creators: dict[int, str] = {}
     lines = []
     try:
+        if transferSyntaxUID in DEFLATED_TRANSFER_SYNTAXES:
+            # No more comes out than went in, which is enough to show.
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, len(head))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for element in data_element_generator(BytesIO(head), implicit, not bigEndian):

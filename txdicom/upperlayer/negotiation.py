@@ -4,8 +4,9 @@ What an acceptor answers to an A-ASSOCIATE-RQ: pure functions of the request and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from txdicom.errors import RejectReason, RejectResult
 from txdicom.uids import (
@@ -13,6 +14,8 @@ from txdicom.uids import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    OTHER_STORAGE_SOP_CLASSES,
+    mayBeStorageSOPClass,
 )
 from txdicom.upperlayer.items import (
     AsynchronousOperationsWindow,
@@ -24,7 +27,21 @@ from txdicom.upperlayer.items import (
 )
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
-__all__ = ["SMALLEST_MAXIMUM_LENGTH", "AcceptorPolicy", "PresentationContext", "acceptedContexts", "negotiate"]
+__all__ = [
+    "SMALLEST_MAXIMUM_LENGTH",
+    "AcceptorPolicy",
+    "PresentationContext",
+    "TransferSyntaxes",
+    "acceptedContexts",
+    "negotiate",
+    "offeredFor",
+]
+
+_T = TypeVar("_T")
+
+#: The transfer syntaxes that an acceptor takes, those it likes best first. Of the syntaxes in a set it likes each as
+#: much as the others: of those the requestor's first proposal is taken.
+TransferSyntaxes: TypeAlias = tuple[str | frozenset[str], ...]
 
 #: Bit 0 of the protocol version field stands for version 1, the only one there is (PS3.8 9.3.2).
 _PROTOCOL_VERSION_1 = 0x0001
@@ -49,12 +66,12 @@ class AcceptorPolicy:
     """
     What an acceptor offers.
 
-    :ivar presentationContexts: abstract syntax UID -> transfer syntax UIDs, the preferred one first. The acceptor's
-        order wins over the requestor's.
+    :ivar presentationContexts: abstract syntax UID -> transfer syntaxes. The acceptor's order wins over the
+        requestor's. The key `OTHER_STORAGE_SOP_CLASSES` stands for all storage SOP classes that are not there.
     :ivar maximumLength: announced as the largest P-DATA-TF body we receive; 0 for no limit (PS3.8 D.1.1).
     """
 
-    presentationContexts: Mapping[str, tuple[str, ...]]
+    presentationContexts: Mapping[str, TransferSyntaxes]
     maximumLength: int
     implementationClassUID: str = IMPLEMENTATION_CLASS_UID
     implementationVersionName: str = IMPLEMENTATION_VERSION_NAME
@@ -91,20 +108,48 @@ def negotiate(request: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | A
                 # We are the SCP: the requestor may be SCU if it wants to, and never SCP (PS3.7 D.3.3.4).
                 RoleSelection(role.sopClassUID, role.scuRole, False)
                 for role in proposed.roleSelections
-                if role.sopClassUID in policy.presentationContexts
+                if offeredFor(role.sopClassUID, policy.presentationContexts) is not None
             ),
         ),
     )
 
 
-def _answer(context: PresentationContextRQ, supported: Mapping[str, tuple[str, ...]]) -> PresentationContextAC:
-    preferred = supported.get(context.abstractSyntax)
+def _answer(context: PresentationContextRQ, offered: Mapping[str, TransferSyntaxes]) -> PresentationContextAC:
+    preferred = offeredFor(context.abstractSyntax, offered)
     if preferred is None:
         return PresentationContextAC(context.contextID, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, _INSIGNIFICANT)
-    for transferSyntax in preferred:
-        if transferSyntax in context.transferSyntaxes:
-            return PresentationContextAC(context.contextID, ContextResult.ACCEPTANCE, transferSyntax)
-    return PresentationContextAC(context.contextID, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, _INSIGNIFICANT)
+    transferSyntax = _choose(context.transferSyntaxes, preferred)
+    if transferSyntax is None:
+        return PresentationContextAC(context.contextID, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, _INSIGNIFICANT)
+    return PresentationContextAC(context.contextID, ContextResult.ACCEPTANCE, transferSyntax)
+
+
+def offeredFor(abstractSyntax: str, offered: Mapping[str, _T]) -> _T | None:
+    """
+    Look up what is offered for an abstract syntax.
+
+    :param offered: by abstract syntax UID; `OTHER_STORAGE_SOP_CLASSES`, if it is there, stands for all storage SOP
+        classes that are not.
+    """
+    if abstractSyntax == OTHER_STORAGE_SOP_CLASSES:
+        # A peer that says so has not understood what it is for.
+        return None
+    found = offered.get(abstractSyntax)
+    if found is None and mayBeStorageSOPClass(abstractSyntax):
+        found = offered.get(OTHER_STORAGE_SOP_CLASSES)
+    return found
+
+
+def _choose(proposed: Sequence[str], preferred: TransferSyntaxes) -> str | None:
+    for liked in preferred:
+        if isinstance(liked, str):
+            if liked in proposed:
+                return liked
+        else:
+            for transferSyntax in proposed:
+                if transferSyntax in liked:
+                    return transferSyntax
+    return None
 
 
 def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int, PresentationContext]:

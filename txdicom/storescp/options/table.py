@@ -8,6 +8,7 @@ from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.general import GENERAL
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
 from txdicom.storescp.options.option import Group, Option, Refused
 
@@ -17,6 +18,7 @@ GROUPS: tuple[Group, ...] = (
     GENERAL,
     LISTENING,
     ADMISSION,
+    NEGOTIATION,
     OUTPUT,
     LIMITS,
     FAULTS,

@@ -1,0 +1,41 @@
+"""Whether an object costs more when many have come before it: time and memory, from the first to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmarks.receiver import Bench, figuresOf
+from benchmarks.results import Row
+from benchmarks.servers import Server
+
+__all__ = ["growth"]
+
+_STEPS = 20
+_ASSOCIATIONS = 8
+#: A step that takes longer has failed, in seconds.
+_PATIENCE = 600.0
+
+
+def growth(bench: Bench, server: Server, number: int, objects: int = 100_000) -> Iterator[Row]:
+    """
+    Measure a receiver in steps, while it stores that many small objects into one directory.
+
+    :param number: that of the round.
+    """
+    batch, each = bench.batch("5 KiB"), objects // _STEPS // _ASSOCIATIONS
+    stored = 0
+    with bench.running(server) as receiver:
+        for step in range(_STEPS):
+            with receiver.metered() as meter:
+                load = bench.loads.beginStore(
+                    batch, receiver.port, _ASSOCIATIONS, timeout=_PATIENCE, each=each, first=each * _ASSOCIATIONS * step
+                )
+                outcome = load.outcome()
+            stored += outcome.count
+            row = Row(number, server.name, f"{stored:,} objects", figuresOf(outcome, meter, batch.length), stored, each)
+            if outcome.failed:
+                yield replace(row, wrong=outcome.reason)
+                return
+            # All are compared once, at the end.
+            yield replace(row, wrong=batch.faultsIn(receiver.directory, stored)) if step == _STEPS - 1 else row

@@ -1,0 +1,218 @@
+"""One measurement of a whole receiver: `Bench` starts it, loads it, and compares what it has stored."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from benchmarks.loadgen import LoadGenerator, LoadGeneratorError, Outcome
+from benchmarks.measuring import Meter, Receiver, ReceiverError, prewarm
+from benchmarks.objects import KINDS, Batch, Kind
+from benchmarks.results import Row
+from benchmarks.servers import Server, programOutsideOfPython
+
+__all__ = ["Bench", "Workload", "figuresOf"]
+
+#: How much data a load has at most, in bytes, unless a single object has more.
+_MOST_BYTES = 1 << 30
+#: So long does each of the two loads take by which a receiver gets warm, in seconds.
+_WARMING = 0.2
+#: The largest kind of object that it gets warm with; how fast it is with larger ones is estimated by that.
+_WARMING_KIND = "512 KiB"
+#: Of more bytes than that, the memory is touched before.
+_PREWARMED = 64 << 20
+#: How many files a client sends of a kind.
+_CLIENT_FILES = {"5 KiB": 1000, "512 KiB": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """
+    What a receiver has to do.
+
+    :ivar kind: name of what is sent; empty for connect, C-ECHO, release.
+    :ivar associations: how many at once.
+    :ivar client: a program of DCMTK's that sends, instead of the load generator.
+    """
+
+    kind: str
+    associations: int = 1
+    client: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        if self.client:
+            return f"{self.client}, {self.kind}"
+        what = self.kind or "connect, C-ECHO, release"
+        return f"{what} x {self.associations}"
+
+
+class Bench:
+    """
+    A place to measure at.
+
+    :param home: an empty directory for everything; the caller removes it.
+    :param seconds: how long a load takes, about.
+    """
+
+    def __init__(self, home: Path, seconds: float) -> None:
+        self.home = home.resolve()  # receivers run elsewhere
+        self.seconds = seconds
+        self.loads = LoadGenerator(self.home)
+        self._runs = count(1)
+
+    def batch(self, kind: str) -> Batch:
+        """Make a batch whose objects are in no other one."""
+        return Batch(KINDS[kind], next(self._runs))
+
+    @contextmanager
+    def running(self, server: Server) -> Iterator[Receiver]:
+        """
+        Start a receiver on an empty directory; afterwards end it and remove the directory.
+
+        :raises ReceiverError: it does not start.
+        """
+        directory = self.home / "stored"
+        directory.mkdir()
+        try:
+            receiver = Receiver(server, directory, self.home / "log")
+            try:
+                yield receiver
+            finally:
+                receiver.stop()
+        finally:
+            shutil.rmtree(directory)
+
+    def measure(self, server: Server, workload: Workload, number: int, each: int = 0) -> Row:
+        """
+        Measure a receiver once.
+
+        :param number: that of the round.
+        :param each: how many requests to make on each association; 0 to find out.
+        :return: with `Row.wrong` if anything was not as it has to be.
+        """
+        try:
+            with self.running(server) as receiver:
+                if workload.client:
+                    return self._sendFiles(receiver, workload, number)
+                if workload.kind:
+                    return self._store(receiver, workload, number, each)
+                return self._churn(receiver, workload, number, each)
+        except (ReceiverError, LoadGeneratorError) as error:
+            return Row(number, server.name, workload.name, {}, each=each, wrong=str(error))
+
+    def warm(self, receiver: Receiver, kind: str, associations: int) -> float:
+        """Have a receiver take some objects, twice, and return how many bytes of them it took per second."""
+        if KINDS[kind].pixelLength > KINDS[_WARMING_KIND].pixelLength:
+            kind = _WARMING_KIND
+        rate = 1.0
+        for _ in range(2):
+            load = self.loads.beginStore(self.batch(kind), receiver.port, min(8, associations), seconds=_WARMING)
+            outcome = load.outcome()
+            _require(outcome)
+            rate = outcome.count * KINDS[kind].pixelLength / outcome.seconds
+        return rate
+
+    def _store(self, receiver: Receiver, workload: Workload, number: int, each: int) -> Row:
+        kind, associations = KINDS[workload.kind], workload.associations
+        rate = self.warm(receiver, kind.name, associations)
+        each = each or _each(kind, associations, rate * self.seconds)
+        total = each * associations
+        if total * kind.pixelLength > _PREWARMED:
+            prewarm(self.home, total * kind.pixelLength)
+        batch, atRest = self.batch(kind.name), receiver.memory()
+        with receiver.metered() as meter:
+            outcome = self.loads.beginStore(batch, receiver.port, associations, each=each).outcome()
+        wrong = _missed(outcome, total) or batch.faultsIn(receiver.directory, total)
+        figures = {**figuresOf(outcome, meter, batch.length), "memoryAtRest": atRest, "startup": receiver.startup}
+        return Row(number, receiver.server.name, workload.name, figures, each=each, wrong=wrong)
+
+    def _churn(self, receiver: Receiver, workload: Workload, number: int, each: int) -> Row:
+        associations = workload.associations
+        outcome = None
+        for _ in range(2):
+            outcome = self.loads.begin("churn", receiver.port, associations, seconds=_WARMING).outcome()
+            _require(outcome)
+            each = each or math.ceil(outcome.count / outcome.seconds * self.seconds / associations)
+        with receiver.metered() as meter:
+            outcome = self.loads.begin("churn", receiver.port, associations, each=each).outcome()
+        wrong = _missed(outcome, each * associations)
+        figures = figuresOf(outcome, meter)
+        return Row(number, receiver.server.name, workload.name, figures, each=each, wrong=wrong)
+
+    def _sendFiles(self, receiver: Receiver, workload: Workload, number: int) -> Row:
+        self.warm(receiver, workload.kind, 1)
+        files, batch, total = self.home / "sent", self.batch(workload.kind), _CLIENT_FILES[workload.kind]
+        files.mkdir()
+        try:
+            batch.write(files, total)
+            command = (
+                programOutsideOfPython(workload.client),
+                "-q",
+                "+sd",
+                "127.0.0.1",
+                str(receiver.port),
+                str(files),
+            )
+            with receiver.metered() as meter:
+                begun = time.monotonic()
+                sent = subprocess.run(  # noqa: S603 - a program of DCMTK's
+                    command, env={**os.environ, "TCP_NODELAY": "1"}, capture_output=True, text=True, check=False
+                )
+                seconds = time.monotonic() - begun
+        finally:
+            shutil.rmtree(files)
+        wrong = sent.stderr.strip() or batch.faultsIn(receiver.directory, total)
+        figures = {
+            "perSecond": total / seconds,
+            "bytesPerSecond": total * batch.length / seconds,
+            "cpu": meter.cpu / total,
+            "memory": meter.memory,
+        }
+        return Row(number, receiver.server.name, workload.name, figures, each=total, wrong=wrong)
+
+
+def figuresOf(outcome: Outcome, meter: Meter, length: int = 0) -> dict[str, float]:
+    """Give the figures of a load, of data sets of so many bytes."""
+    if not outcome.count:
+        return {}
+    figures = {
+        "perSecond": outcome.count / outcome.seconds,
+        "cpu": meter.cpu / outcome.count,
+        "memory": meter.memory,
+        "latency50": outcome.latencies["50"],
+        "latency99": outcome.latencies["99"],
+    }
+    if length:
+        figures["bytesPerSecond"] = figures["perSecond"] * length
+    return figures
+
+
+def _each(kind: Kind, associations: int, wanted: float) -> int:
+    """Say how many objects to send on an association, if all of them have to have about so many bytes of pixel data."""
+    # So many that opening the association does not count, as far as the bytes allow.
+    least = 20 if kind.pixelLength <= KINDS[_WARMING_KIND].pixelLength else 1
+    most = max(1, _MOST_BYTES // kind.pixelLength // associations)
+    return min(most, max(least, math.ceil(wanted / kind.pixelLength / associations)))
+
+
+def _missed(outcome: Outcome, expected: int) -> str:
+    if outcome.failed:
+        return (
+            f"{outcome.failed} associations failed, {outcome.count} of {expected} requests succeeded: {outcome.reason}"
+        )
+    return "" if outcome.count == expected else f"{outcome.count} of {expected} requests succeeded"
+
+
+def _require(outcome: Outcome) -> None:
+    if outcome.failed or not outcome.count:
+        raise LoadGeneratorError(f"while it got warm: {outcome.reason}")
