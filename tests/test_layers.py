@@ -39,6 +39,9 @@ PURE = {
 #: The modules that may know the global reactor: the program, and a documented fallback.
 REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.storescp.tap"}
 DEPENDENCIES = {"pydicom", "twisted", "zope"}
+#: What only these may import, as it need not be installed.
+OPTIONAL = {"cryptography", "OpenSSL"}
+OPTIONAL_USERS = tuple(f"txdicom.storescp.tls.{name}" for name in ("binding", "connection", "context"))
 
 
 class Import(NamedTuple):
@@ -163,9 +166,10 @@ def function():
     def test_absolute(self) -> None:
         """Every import names its target in full, and nothing but the declared dependencies is needed."""
         for module, found in self.imports.items():
+            known = DEPENDENCIES | {"txdicom"} | (OPTIONAL if module in OPTIONAL_USERS else set())
             for target, _ in found:
                 top = target.split(".")[0]
-                self.assertTrue(top in sys.stdlib_module_names or top in DEPENDENCIES | {"txdicom"}, (module, target))
+                self.assertTrue(top in sys.stdlib_module_names or top in known, (module, target))
 
     def test_reactor(self) -> None:
         """Only the program itself, and the factory that was given no clock, take the global reactor."""
@@ -211,7 +215,7 @@ class FreshInterpreterTests(SynchronousTestCase):
         """Starting the receiver loads neither pydicom, which takes long, nor a reactor, which is twistd's to choose."""
         loaded = run("import txdicom.storescp.tap")
         self.assertIn("txdicom.storescp.service", loaded)
-        self.assertNotLoaded(loaded, "pydicom", "numpy", "twisted.internet.reactor", "txdicom.testing")
+        self.assertNotLoaded(loaded, "pydicom", "numpy", "twisted.internet.reactor", "txdicom.testing", *OPTIONAL_USERS)
 
     def test_plugin(self) -> None:
         """Twistd looks at the plugins of all it may run: ours must not cost it the library."""

@@ -22,12 +22,18 @@ from txdicom.storescp.options.table import BY_SPELLING, GROUPS, OPTIONS
 
 #: What each option that takes something may be given: a value that is not the default, and one that is refused.
 VALUES: dict[str, tuple[str, str]] = {
+    "add-cert-dir": ("/", ""),
+    "add-cert-file": ("/a", ""),
+    "add-crl-file": ("/a", ""),
     "accept-calling-aet": ("CT1", "\t"),
     "accept-from": ("10.0.0.0/8", "10"),
     "acse-timeout": ("5", "0"),
     "aetitle": ("ARCHIVE", ""),
+    "cipher": ("TLS_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_NULL_SHA"),
+    "dhparam": ("/a", ""),
     "dimse-timeout": ("5", "-1"),
     "duplicates": ("keep", "lose"),
+    "enable-tls": ("/a", ""),
     "endpoint": ("unix:/a", ""),
     "fault": ("all:abort", "all"),
     "grace-period": ("5", "x"),
@@ -37,14 +43,26 @@ VALUES: dict[str, tuple[str, str]] = {
     "max-pdu": ("8192", "5"),
     "min-free-space": ("5K", "5Q"),
     "output-directory": ("/", ""),
+    "passwd-file": ("/a", ""),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
     "socket-timeout": ("5", "-1"),
+    "use-passwd": ("word", ""),
     "workers": ("3", "0"),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}
+
+
+def written(name: str, which: int = 0) -> list[str]:
+    """Write an option with what it may be given, or with what is refused, for each of its arguments."""
+    return [f"--{name}", *(VALUES[name][which] for _ in OPTIONS[name].takes)]
+
+
+def needed(option: Option) -> list[str]:
+    """Write the options that have to be there for this one, and what those need."""
+    return [word for name in option.needs[:1] for word in (*needed(OPTIONS[name]), *written(name))]
 
 
 class TableTests(SynchronousTestCase):
@@ -82,7 +100,7 @@ class TableTests(SynchronousTestCase):
     def test_namesOfOthersExist(self) -> None:
         """Options are excluded and needed that there are, and sentences name such."""
         for option in OPTIONS.values():
-            mentioned = re.findall(r"(?<!dcmconv )--([a-z][a-z-]+)", option.help + option.manual)
+            mentioned = re.findall(r"(?<!dcmconv )--([a-z][a-z0-9-]+)", option.help + option.manual)
             for name in (*option.excludes, *option.needs, *mentioned):
                 self.assertIn(name, {*OPTIONS, "rundir"}, option.name)
 
@@ -120,23 +138,24 @@ class RowTests(OptionsTestCase):
         for option in OPTIONS.values():
             if option.answer is not None:
                 continue
-            good = [VALUES[option.name][0]] if option.takes else []
-            ports = [] if option.name == "port" else ["1104"]
+            good = written(option.name)[1:]
+            ports = [*needed(option), *([] if option.name == "port" else ["1104"])]
             value = option.value(good)
             expected = [value] if option.repeatable else value
             if option.takes or option.default is None:
+                # A flag with a default is the alternative that is taken by itself.
                 self.assertNotEqual(expected, option.initial, option.name)
             ways = [[name, *good] for name in (*option.short, option.spelled)]
             if good:
-                ways.append([f"{option.spelled}={good[0]}"])
-                ways += [[f"{short}{good[0]}"] for short in option.short if len(short) == 2]
+                ways.append([f"{option.spelled}={good[0]}", *good[1:]])
+                ways += [[f"{short}{good[0]}", *good[1:]] for short in option.short if len(short) == 2]
             for way in ways:
                 for arguments in (way + ports, ports + way):
                     self.assertEqual(self.parse(*arguments)[option.key], expected, arguments)
 
     def test_everyValueIsChecked(self) -> None:
         for name in {option.name for option in OPTIONS.values() if option.takes} - {"endpoint"}:
-            status, output, errors = self.exits(f"--{name}", VALUES[name][1], "104")
+            status, output, errors = self.exits(*needed(OPTIONS[name]), *written(name, 1), "104")
             self.assertEqual((status, output), (1, ""))
             self.assertRegex(errors, r"^storescp: [^\n]+\nUsage: [^\n]+\n$")
 
@@ -144,7 +163,8 @@ class RowTests(OptionsTestCase):
         for option in OPTIONS.values():
             for name in (*option.short, option.spelled):
                 if option.takes:
-                    self.assertRefused(f"option {name} requires argument", "104", name)
+                    wanted = "argument" if len(option.takes) == 1 else f"{len(option.takes)} arguments"
+                    self.assertRefused(f"option {name} requires {wanted}", "104", name)
             if not option.takes:
                 self.assertRefused(f"option --{option.name} must not have an argument", f"--{option.name}=1", "104")
 
@@ -165,13 +185,10 @@ class RowTests(OptionsTestCase):
     def test_everyExclusion(self) -> None:
         for option in OPTIONS.values():
             for other in option.excludes:
-                arguments = [
-                    f"--{name}={VALUES[name][0]}" if OPTIONS[name].takes else f"--{name}"
-                    for name in (option.name, other)
-                ]
+                one, two = written(option.name), written(other)
                 sentence = f"--{option.name} cannot be given with --{other}"
-                self.assertRefused(sentence, *arguments, "104")
-                self.assertRefused(sentence, "104", *reversed(arguments))
+                self.assertRefused(sentence, *needed(option), *one, *two, "104")
+                self.assertRefused(sentence, "104", *two, *one, *needed(option))
 
     def test_everyDefaultIsShown(self) -> None:
         _, shown, _ = self.exits("--help")

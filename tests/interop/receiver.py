@@ -103,9 +103,9 @@ class Receiver:
                 connection.recv(1)
 
     def take(self) -> dict[str, bytes]:
-        """Return all files that are in its directory, finished or not, by name, and remove them."""
+        """Return all files that are in its directory, finished or not, by name, and remove them; not its lock."""
         found = {}
-        for path in sorted(path for path in self._output.rglob("*") if path.is_file()):
+        for path in sorted(path for path in self._output.rglob("*") if path.is_file() and path.name != "lock"):
             found[path.name] = path.read_bytes()
             path.unlink()
         return found

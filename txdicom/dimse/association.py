@@ -59,6 +59,8 @@ class Association:
     :param observer: told of what happens, for logs and counts.
     :ivar peer: the transport address of the peer, None before there is a connection; of a connection that came by a
         proxy (``haproxy:``), the proxy's until the association is requested.
+    :ivar peerCertificate: what the peer has authenticated itself with where there is TLS, a
+        `cryptography.x509.Certificate`; None where it has not. Known from when the association is requested.
     :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
@@ -81,6 +83,7 @@ class Association:
         self._decide = decide
         self._observer = observer
         self.peer: IAddress | None = None
+        self.peerCertificate: Any = None
         self.callingAETitle = ""
         self.calledAETitle = ""
         self.contexts: dict[int, PresentationContext] = {}
@@ -127,7 +130,7 @@ class Association:
     def associationRequested(self, request: AAssociateRQ) -> Soon[AAssociateAC | AAssociateRJ]:
         """Let `decide` answer."""
         self.peer = self.protocol.peer
-        self._nameTitles(request)
+        self._namePeer(request)
         if self._observer is not None:
             self._observer.associationRequested(self, request)
         if self._decide is None:
@@ -136,7 +139,7 @@ class Association:
 
     def associationEstablished(self, request: AAssociateRQ, response: AAssociateAC) -> None:
         """Messages may flow."""
-        self._nameTitles(request)
+        self._namePeer(request)
         self.contexts = acceptedContexts(request, response)
         theirs = response if self.protocol.isRequestor else request
         announced = theirs.userInformation.maximumLength
@@ -180,7 +183,8 @@ class Association:
         for waiting in ending:
             waiting.callback(None)
 
-    def _nameTitles(self, request: AAssociateRQ) -> None:
+    def _namePeer(self, request: AAssociateRQ) -> None:
+        self.peerCertificate = self.protocol.peerCertificate
         self.callingAETitle = aeTitle(request.callingAETitle)
         self.calledAETitle = aeTitle(request.calledAETitle)
 

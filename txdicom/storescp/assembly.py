@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 from txdicom.configuration import Configuration
@@ -27,9 +28,11 @@ from txdicom.storescp.faults import FaultPlan, FaultyStore, longestDelay
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
+from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
 from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
 
 if TYPE_CHECKING:
+    from txdicom.storescp.tls.connection import ConnectionCreator
     from txdicom.storescp.workers.channel import Answer
     from txdicom.storescp.workers.share import Share
 
@@ -37,14 +40,19 @@ __all__ = [
     "makeAdmission",
     "makeAnswers",
     "makeConfiguration",
+    "makeConnectionCreator",
     "makeEndpoints",
     "makeFactory",
     "makeFileStore",
+    "makeListener",
     "makeObserver",
     "makeProviders",
     "makeStore",
     "raiseDescriptorLimit",
 ]
+
+#: In bytes; OpenSSL takes no longer one.
+_LONGEST_PASSWORD = 1024
 
 _log = Logger("storescp")
 
@@ -131,7 +139,70 @@ def makeAdmission(options: Options) -> Admission:
         policies.append(CalledAETitles(frozenset({options["aetitle"]})))
     if options["calling-aets"]:
         policies.append(CallingAETitles(frozenset(options["calling-aets"])))
+    if options["require-cert-aet"]:
+        from txdicom.storescp.tls.binding import refuseUncertifiedTitles
+
+        policies.append(refuseUncertifiedTitles)
     return firstRefusal(policies)
+
+
+def makeTLSSettings(options: Options) -> TLSSettings:
+    """
+    Gather what is said about TLS, where it is on.
+
+    :raises TLSError: there is no password where it should be.
+    """
+    key, certificate = options["enable-tls"]
+    check = RevocationCheck.LEAF if options["crl-files"] else RevocationCheck.NONE
+    return TLSSettings(
+        key=key,
+        certificate=certificate,
+        password=_password(options),
+        peerCertificate=options["peer-cert"],
+        authorities=tuple(options["cert-files"]),
+        authorityDirectories=tuple(options["cert-dirs"]),
+        revocationLists=tuple(options["crl-files"]),
+        revocationCheck=RevocationCheck.CHAIN if options["enable-crl-all"] else check,
+        profile=options["tls-profile"],
+        suites=tuple(options["ciphers"]),
+        dhParameters=options["dhparam"],
+    )
+
+
+def _password(options: Options) -> bytes | None:
+    if options["null-passwd"]:
+        return b""
+    if options["passwd-file"] is not None:
+        try:
+            with open(options["passwd-file"], "rb") as file:
+                return file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
+        except OSError as error:
+            raise TLSError(f"password file {options['passwd-file']} cannot be read: {error.strerror}") from error
+    return None if options["use-passwd"] is None else os.fsencode(options["use-passwd"])
+
+
+def makeConnectionCreator(options: Options) -> ConnectionCreator | None:
+    """
+    Prepare TLS, if it is on.
+
+    :raises TLSError: it cannot be had like this.
+    """
+    if options["enable-tls"] is None:
+        return None
+    try:
+        from txdicom.storescp.tls.connection import ConnectionCreator
+    except ImportError as error:
+        raise TLSError("--enable-tls needs pyOpenSSL: install txdicom[tls]") from error
+    return ConnectionCreator(makeTLSSettings(options))
+
+
+def makeListener(factory: AcceptorFactory, creator: ConnectionCreator | None, clock: IReactorTime) -> IProtocolFactory:
+    """Say what serves connections: the factory, behind TLS if that is on."""
+    if creator is None:
+        return factory
+    from txdicom.storescp.tls.connection import secure
+
+    return secure(factory, creator, clock)
 
 
 def makeFileStore(options: Options, reactor: Any) -> FileStore:

@@ -63,6 +63,9 @@ class AssociationLog:
             calling=printable(association.callingAETitle),
             called=printable(association.calledAETitle),
         )
+        if association.peerCertificate is not None:
+            subject = association.peerCertificate.subject.rfc4514_string()
+            self._log.info("    (with a certificate for {subject})", subject=printable(subject, _LONGEST_REASON))
         if self._debug:
             self._dump("Proposed", describeRequest(request))
 

@@ -58,13 +58,22 @@ class ListeningService(MultiService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param factory: builds the protocols of connections.
     :param files: the store to open before anything comes, if it is one that has to be.
+    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
     """
 
     def __init__(
-        self, reactor: Any, descriptions: Sequence[str], factory: IProtocolFactory, files: FileStore | None = None
+        self,
+        reactor: Any,
+        descriptions: Sequence[str],
+        factory: IProtocolFactory,
+        files: FileStore | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self._files = files
+        self._reactor = reactor
+        self._reload = reload
+        self._beforeHangup: Any = None
         for description in descriptions:
             try:
                 listening = listeningService(description, factory, reactor)
@@ -102,6 +111,16 @@ class ListeningService(MultiService):
             if self._files is not None:
                 self._files.close()
             raise _failed(_sentence(error)) from error
+        if self._reload is not None and threading.current_thread() is threading.main_thread():
+            self._beforeHangup = signal.signal(signal.SIGHUP, self._hungUp)
+
+    async def _stopListening(self) -> None:
+        await super().stopService()
+        if self._beforeHangup is not None:
+            signal.signal(signal.SIGHUP, self._beforeHangup)
+
+    def _hungUp(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reload)
 
 
 class ReceiverService(ListeningService):
@@ -111,6 +130,8 @@ class ReceiverService(ListeningService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param files: the store to close at the end, if it is one that has to be.
     :param grace: how many seconds messages may take to finish when the service stops.
+    :param listener: what serves the connections; by itself the factory, and else something around it.
+    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
     """
 
     def __init__(
@@ -120,16 +141,17 @@ class ReceiverService(ListeningService):
         factory: AcceptorFactory,
         files: FileStore | None = None,
         grace: float = 10.0,
+        listener: IProtocolFactory | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(reactor, descriptions, factory, files)
-        self._reactor = reactor
+        super().__init__(reactor, descriptions, listener or factory, files, reload)
         self._factory = factory
         self._grace = grace
 
     async def _stop(self) -> None:
         with self._hurried():
             await self._factory.drain(self._grace)
-            await super().stopService()
+            await self._stopListening()
             await self._factory.disconnect(_PATIENCE)
             if self._files is not None:
                 await self._files.close()

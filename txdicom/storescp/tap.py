@@ -18,14 +18,17 @@ from twisted.logger import Logger, LogPublisher
 
 from txdicom.storescp.assembly import (
     makeAnswers,
+    makeConnectionCreator,
     makeEndpoints,
     makeFactory,
     makeFileStore,
+    makeListener,
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.tls.settings import TLSError
 
 __all__ = ["Options", "makeService", "runWorker"]
 
@@ -43,18 +46,22 @@ def makeService(options: Options) -> IService:
     try:
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
         files = None if options["ignore"] else makeFileStore(options, reactor)
-    except (DictionaryError, OSError) as error:
+        creator = makeConnectionCreator(options)
+    except (DictionaryError, TLSError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
-    factory = makeFactory(options, files, IReactorTime(reactor))
+    clock = IReactorTime(reactor)
+    factory = makeFactory(options, files, clock)
     endpoints, grace = makeEndpoints(options), options["grace-period"]
+    reload = None if creator is None else creator.reload
     if options["workers"] == 1:
-        return ReceiverService(reactor, endpoints, factory, files, grace)
+        return ReceiverService(reactor, endpoints, factory, files, grace, makeListener(factory, creator, clock), reload)
     # Imported this late because one process needs nothing of it.
     from txdicom.storescp.workers.parent import WorkersService
 
     return WorkersService(
-        reactor, endpoints, factory, files, options, os.getcwd(), options.arguments, makeAnswers(options), _spawn
+        *(reactor, endpoints, factory, files, options, os.getcwd(), options.arguments, makeAnswers(options), _spawn),
+        reloads=creator is not None,
     )
 
 
@@ -88,5 +95,8 @@ def runWorker() -> None:
     # The parent has told what is wrong with them.
     loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
     files = None if options["ignore"] else makeFileStore(options, reactor)
+    creator = makeConnectionCreator(options)
     factory = makeFactory(options, files, IReactorTime(reactor), worker.share)
-    worker.run(makeEndpoints(options), factory, files, options["grace-period"])
+    listener = makeListener(factory, creator, IReactorTime(reactor))
+    reload = None if creator is None else creator.reload
+    worker.run(makeEndpoints(options), factory, files, options["grace-period"], listener, reload)

@@ -38,6 +38,8 @@ _BOTH_HEADERS_LENGTH = 12
 _P_DATA_TF = 0x04
 _A_ASSOCIATE_RQ = 0x01
 _A_ASSOCIATE_AC = 0x02
+#: What the first record of TLS begins with (RFC 8446 5.1), which is none of DICOM's PDU types.
+_TLS_HANDSHAKE = 0x16
 #: The fixed part of an A-ASSOCIATE-RQ or -AC body: what is shorter cannot be one.
 _MINIMUM_ASSOCIATE_LENGTH = 68
 #: The body of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
@@ -271,7 +273,8 @@ class PDUParser:
 
     def _checkLength(self, pduType: int, length: int) -> None:
         if not 0x01 <= pduType <= 0x07:
-            raise PDUError(AbortReason.UNRECOGNIZED_PDU, f"PDU type 0x{pduType:02X}")
+            hint = ", which looks like a peer with TLS" if pduType == _TLS_HANDSHAKE else ""
+            raise PDUError(AbortReason.UNRECOGNIZED_PDU, f"PDU type 0x{pduType:02X}{hint}")
         if pduType in (_A_ASSOCIATE_RQ, _A_ASSOCIATE_AC):
             good = _MINIMUM_ASSOCIATE_LENGTH <= length <= self._maximumAssociateLength
         else:

@@ -59,7 +59,7 @@ from txdicom.upperlayer.pdu import (
     PDUType,
     decodePDU,
 )
-from txdicom.upperlayer.transport import Outbox, SendWatch, TCPOptions, Wire
+from txdicom.upperlayer.transport import Outbox, SendWatch, TCPOptions, Wire, peerCertificate, peerName
 
 if TYPE_CHECKING:
 
@@ -172,9 +172,13 @@ class UpperLayerProtocol(Protocol):
         return None if self.transport is None else self.transport.getPeer()
 
     @property
+    def peerCertificate(self) -> Any:
+        """What the peer has shown of itself with TLS: see `txdicom.upperlayer.transport.peerCertificate`."""
+        return peerCertificate(self.transport) if self._connected else None
+
+    @property
     def _peerName(self) -> str:
-        host, port = getattr(self.peer, "host", None), getattr(self.peer, "port", None)
-        return f"{host}:{port}" if host is not None else str(self.peer)
+        return peerName(self.peer)
 
     @property
     def isConnected(self) -> bool:

@@ -9,11 +9,18 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISystemHandle, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISystemHandle,
+    ITCPTransport,
+)
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-__all__ = ["Outbox", "SendWatch", "TCPOptions", "Wire"]
+__all__ = ["Outbox", "SendWatch", "TCPOptions", "Wire", "peerCertificate", "peerName"]
 
 #: Linux only; elsewhere TCP acknowledges when it sees fit.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -153,13 +160,13 @@ class TCPOptions:
 
     def __init__(self, transport: Any) -> None:
         self._socket: socket.socket | None = None
+        transport = _bottom(transport)
         if not ITCPTransport.providedBy(transport):
             return
         # Responses are small, and the peer waits for each of them.
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
         handle = transport.getHandle() if ISystemHandle.providedBy(transport) else None
-        # With TLS it is one of OpenSSL's connections, which has no socket options.
         if isinstance(handle, socket.socket):
             self._socket = handle
             for name, value in _KEEPALIVE:
@@ -184,6 +191,31 @@ class TCPOptions:
         except OSError:
             # The connection is gone already, or is none of TCP's; either way there is nothing to set up.
             self._socket = None
+
+
+def _bottom(transport: Any) -> Any:
+    """Return what carries a transport in the end: TLS is one that claims to be TCP's, whatever it runs on."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
+
+
+def peerName(address: IAddress | None) -> str:
+    """Return how the log names a peer: host and port, or what there is."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    return f"{host}:{port}" if host is not None else str(address)
+
+
+def peerCertificate(transport: Any) -> Any:
+    """
+    Return the certificate that the peer of a TLS connection has shown.
+
+    :return: a `cryptography.x509.Certificate`, verified if that was asked for when TLS was set up; None if the peer has
+        shown none, or there is no TLS.
+    """
+    getPeerCertificate = getattr(transport, "getPeerCertificate", None)
+    certificate = None if getPeerCertificate is None else getPeerCertificate()
+    return None if certificate is None else certificate.to_cryptography()
 
 
 @implementer(IPushProducer)

@@ -10,6 +10,7 @@ from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
 from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
+from txdicom.storescp.options.groups.tls import TLS
 from txdicom.storescp.options.option import Group, Option, Refused
 
 __all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
@@ -19,6 +20,7 @@ GROUPS: tuple[Group, ...] = (
     LISTENING,
     ADMISSION,
     NEGOTIATION,
+    TLS,
     OUTPUT,
     LIMITS,
     FAULTS,

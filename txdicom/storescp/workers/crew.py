@@ -138,6 +138,11 @@ class Crew:
         for run in self._runs():
             run.hurry()
 
+    def reload(self) -> None:
+        """Have all workers read again what can be."""
+        for run in self._runs():
+            run.reload()
+
     def counted(self) -> Counter[Field]:
         """Add up what all workers have done so far, those that are gone as well."""
         done = self._done.copy()

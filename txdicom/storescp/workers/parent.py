@@ -31,6 +31,7 @@ class WorkersService(ListeningService):
     :param arguments: the command line, which each worker reads anew.
     :param answers: who answers the workers' questions, by their subject.
     :param spawn: starts a process.
+    :param reloads: whether SIGHUP means anything to workers.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class WorkersService(ListeningService):
         arguments: Sequence[str],
         answers: Mapping[str, Answer],
         spawn: Spawn,
+        reloads: bool = False,
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
-        super().__init__(self._shared, descriptions, factory, files)
-        self._reactor = reactor
+        super().__init__(self._shared, descriptions, factory, files, (lambda: self._crew.reload()) if reloads else None)
         self._descriptions = descriptions
         self._grace = options["grace-period"]
         self._crew = Crew(reactor, spawn, options, directory, arguments, answers, self._shared.open)
@@ -68,7 +69,7 @@ class WorkersService(ListeningService):
     async def _stop(self) -> None:
         with hurried(self._reactor, self._crew.hurry):
             await self._crew.stop(self._grace)
-            await super().stopService()
+            await self._stopListening()
 
     def stopService(self) -> Deferred[Any]:
         """

@@ -102,6 +102,11 @@ class Run(ProcessProtocol):
         """Tell the process to be quick about it."""
         self._channel.hurry()
 
+    def reload(self) -> None:
+        """Tell the process, if it serves already, to read again what can be."""
+        if self.isServing and self.pid and self.transport is not None:
+            self.transport.signalProcess("HUP")
+
     def kill(self) -> None:
         """End the process, unless it has ended."""
         if self.pid and self.transport is not None:

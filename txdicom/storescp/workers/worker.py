@@ -8,12 +8,13 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from twisted.application.internet import TimerService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.logger import globalLogBeginner
 
@@ -58,9 +59,13 @@ class WorkerService(ReceiverService):
         receiving: socket.socket,
         channel: WorkerEnd,
         part: Part,
+        listener: IProtocolFactory | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self._handedOver = HandedOver(reactor, receiving, part, channel.finish, grace + _PATIENCE)
-        super().__init__(self._handedOver, list(map(_withoutSystemd, descriptions)), factory, files, grace)
+        super().__init__(
+            *(self._handedOver, list(map(_withoutSystemd, descriptions)), factory, files, grace, listener, reload)
+        )
         self._channel = channel
         self._part = part
         beating = TimerService(_BEAT, self._beat)
@@ -120,7 +125,15 @@ class Worker:
         self._service: WorkerService | None = None
         self._isStopping = False
 
-    def run(self, descriptions: Sequence[str], factory: AcceptorFactory, files: FileStore | None, grace: float) -> None:
+    def run(
+        self,
+        descriptions: Sequence[str],
+        factory: AcceptorFactory,
+        files: FileStore | None,
+        grace: float,
+        listener: IProtocolFactory | None,
+        reload: Callable[[], None] | None,
+    ) -> None:
         """
         Serve until this process shall stop.
 
@@ -128,7 +141,9 @@ class Worker:
         """
         receiving = socket.socket(fileno=CONNECTIONS)
         self._service = service = WorkerService(
-            self._reactor, descriptions, factory, files, grace, receiving, self._channel, self.share.part
+            *(self._reactor, descriptions, factory, files, grace, receiving, self._channel, self.share.part),
+            listener=listener,
+            reload=reload,
         )
         service.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

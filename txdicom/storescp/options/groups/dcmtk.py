@@ -21,6 +21,16 @@ ALWAYS = Group(
             excludes=("accept-from",),
             help="Take connections from everywhere; not with --accept-from.",
         ),
+        Option(
+            name="pem-keys",
+            short=("-pem",),
+            help="Read keys and certificates in PEM, as well as in DER.",
+        ),
+        Option(
+            name="der-keys",
+            short=("-der",),
+            help="Read keys and certificates in DER, as well as in PEM.",
+        ),
         Option(name="padding-off", short=("-p",), help="Do not pad data sets."),
         Option(name="retain-un", short=("-uc",), help="Keep elements of unknown value representation as they are."),
         Option(name="enable-new-vr", short=("+u",), help="Keep the value representations that came after 1993."),
@@ -30,6 +40,7 @@ ALWAYS = Group(
 
 _CONVERT = "data sets are kept byte for byte as they came; convert the files later"
 _RANDOM = "the operating system's random numbers need no seed; leave it out"
+_PROFILE = "the standard has retired this profile; --profile-bcp195 is the one for the oldest peers"
 
 REFUSED = (
     Refused("arguments", (), "have the shell show the command line with set -x"),
@@ -43,9 +54,14 @@ REFUSED = (
         "listen on a socket of systemd's with --endpoint systemd:domain=INET:index=0"
         " (and write -i -d for --ignore --debug)",
     ),
-    Refused("std-passwd", ("+ps",), "a daemon cannot ask for a password; take it out of the key with openssl pkey"),
-    Refused("der-keys", ("-der",), "make PEM of the files with openssl pkey and openssl x509"),
-    Refused("dhparam", ("+dp",), "OpenSSL has good parameters of its own; leave it out"),
+    Refused(
+        "std-passwd",
+        ("+ps",),
+        "a daemon cannot ask for a password; give it in a file with --passwd-file",
+    ),
+    Refused("profile-basic", ("+pb",), f"its only cipher, 3DES, is broken; {_PROFILE}"),
+    Refused("profile-aes", ("+pa",), f"it has no forward secrecy and allows 3DES; {_PROFILE}"),
+    Refused("profile-null", ("+pn",), f"it encrypts nothing; {_PROFILE}"),
     Refused("seed", ("+rs",), _RANDOM),
     Refused("write-seed", ("+ws",), _RANDOM),
     Refused("write-seed-file", ("+wf",), _RANDOM),
