@@ -8,9 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,6 +18,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.protocols import tls
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -303,10 +302,7 @@ class HandingOverTests(ConnectionsTestCase):
             made.append(arguments)
             return Factory()
 
-        # Twisted's own has to have what it encrypts with, which is not installed everywhere.
-        tls: Any = ModuleType("tls")
-        tls.TLSMemoryBIOFactory = wrap
-        self.patch(sys, "modules", {**sys.modules, "twisted.protocols.tls": tls})
+        self.patch(tls, "TLSMemoryBIOFactory", wrap)
         context = object()
         self.worker.listenSSL(105, self.factory, context)
         self.assertEqual(made, [(context, False, self.factory)])

@@ -11,10 +11,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+from tests.certificates import Authority
 from tests.programs import ENDED, PATIENCE, Program, ProgramTestCase, Sender, waitFor
 from tests.receivers import FILE_NAME, dataPDUs, dataSet, statusesIn, storeRQ
 from txdicom.testing import associateRQ
@@ -122,6 +125,27 @@ class ServingTests(WorkersTestCase):
         waitFor(lambda: "Association Received ([::1]:" in program.output, "the peer's address in the log")
         self.assertIn(program.stop(), ENDED)
         self.assertSound(program)
+
+    def test_encrypted(self) -> None:
+        """Each worker speaks TLS; SIGHUP to the parent has all of them read the certificate again."""
+        before, after = (Authority().issue("localhost").writeTo(self.home, name) for name in ("before", "after"))
+        key, certificate = (self.home / "key.pem", self.home / "certificate.pem")
+        for path, source in zip((key, certificate), before, strict=True):
+            shutil.copy(source, path)
+        program = self.work("--enable-tls", str(key), str(certificate), "--ignore-peer-cert")
+        (port,) = program.ports()
+        self.assertEqual(self.certificates(port, 4), {ssl.get_server_certificate(("127.0.0.1", port))})
+        for path, source in zip((key, certificate), after, strict=True):
+            shutil.copy(source, path)
+        program.process.send_signal(signal.SIGHUP)
+        expected = Path(after[1]).read_text()
+        waitFor(lambda: {text.strip() for text in self.certificates(port, 4)} == {expected.strip()}, "the new one")
+        self.assertIn(program.stop(), ENDED)
+        self.assertSound(program)
+
+    def certificates(self, port: int, count: int) -> set[str]:
+        """Connect so often that each worker is met, and return the certificates that are shown."""
+        return {ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE) for _ in range(count)}
 
     def test_daemon(self) -> None:
         """In the background there is one PID file, the parent's, and one log."""

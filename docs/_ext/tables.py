@@ -40,7 +40,6 @@ _README_OPTIONS = frozenset(
             "min-free-space",
             "output-directory",
             "version",
-            "workers",
         ),
     }
 )
