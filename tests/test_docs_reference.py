@@ -29,8 +29,9 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
-from txdicom.services.head import _MAXIMUM_NESTING
+from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
 from txdicom.services.storage import _MAXIMUM_HEAD
+from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary, dump, narration
 from txdicom.storescp.assembly import makeConfiguration
@@ -168,6 +169,18 @@ class LimitsTests(SynchronousTestCase):
             [
                 *(MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS, MAX_UID_LENGTH),
                 *(_MAXIMUM_UID_LENGTH, _MAXIMUM_HEAD, _MAXIMUM_NESTING),
+            ],
+        )
+
+    def test_namesAndConversions(self) -> None:
+        parameters = inspect.signature(HeadReader).parameters
+        remembered = inspect.signature(sorting.StudyDirectories).parameters["remembered"].default
+        self.assertEqual(
+            self.values("Of names and conversions\n"),
+            [
+                *(_MAXIMUM_HEAD, parameters["maximumValueLength"].default),
+                *(pathtemplate._MAXIMUM_VALUE, pathtemplate._MAXIMUM_PART, pathtemplate._MAXIMUM_PARTS),
+                *(sorting._MAXIMUM_NAME, remembered, outputform._AT_ONCE, conversion._MAXIMUM_NESTING),
             ],
         )
 

@@ -109,7 +109,10 @@ class ContentsTests(FileStoreTestCase):
         outside.write_bytes(b"precious")
         (self.directory / "below").mkdir()
         peer = self.associate()
-        for name in ("../outside", str(outside.resolve()), "below/x", "below/", "", ".", "..", "x\0y", "\ud800"):
+        for name in (
+            *("../outside", str(outside.resolve()), "below/../../outside", "below/./x", "below//x", "below/", "/x"),
+            *("", ".", "..", "x\0y", "below/x\0y", "\ud800"),
+        ):
             self.patch(self.store, "_naming", lambda instance, name=name: name)
             (response,) = self.ask(peer, message(CT_CONTEXT, storeRQ(), dataSet()))
             self.assertEqual(

@@ -19,7 +19,7 @@ from txdicom.interfaces import IAssociationObserver, IServiceProvider
 from txdicom.upperlayer.negotiation import AcceptorPolicy, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
-from txdicom.upperlayer.transport import Outbox
+from txdicom.upperlayer.transport import ReactorTurn
 
 __all__ = ["AcceptorFactory"]
 
@@ -56,7 +56,7 @@ class AcceptorFactory(Factory):
         self._configuration = configuration or Configuration()
         self._admit = admit
         self._observer = observer
-        self._outbox = Outbox(clock)
+        self._turn = ReactorTurn(clock)
         self.associations: set[Association] = set()
         self._established: set[Association] = set()
         self._perPeer: Counter[str] = Counter()
@@ -83,7 +83,7 @@ class AcceptorFactory(Factory):
         association = Association(self._services, self._configuration, self._clock, self._decide, self._observer)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
-            association, self._configuration, self._clock, closed=self._closed, outbox=self._outbox
+            association, self._configuration, self._clock, closed=self._closed, turn=self._turn
         )
         protocol.factory = self
         self.associations.add(association)

@@ -20,6 +20,7 @@ __all__ = ["IMessageReceiver", "MessageReader", "encodeMessage", "fragmentLength
 #: Bits of the message control header (PS3.8 E.2); the other six are reserved.
 _COMMAND = 0b01
 _LAST = 0b10
+_WHOLE = _COMMAND | _LAST
 
 #: A P-DATA-TF PDU with one PDV: PDU header, then the PDV item's length, context ID and control header.
 _packPDUHeader = Struct(">BxIIBB").pack
@@ -77,6 +78,11 @@ class MessageReader:
                 self._inDataSet = False
                 self._contextID = None
                 self._receiver.dataSetReceived()
+        elif self._contextID is None and last and control & _WHOLE == _WHOLE and len(fragments) == 1:
+            # A whole command, as nearly all are.
+            self._checkLength(len(fragments[0]))
+            self._contextID = contextID
+            self._commandReceived(contextID, bytes(fragments[0]))
         else:
             for fragment in fragments:
                 self._commandFragmentReceived(contextID, control, fragment, last)
@@ -90,17 +96,19 @@ class MessageReader:
             raise MessageError("a data set came where no command announced one")
         if self._inDataSet:
             raise MessageError("a command came where a data set was announced")
-        if len(self._command) + len(fragment) > self._maximumCommandLength:
-            raise MessageError(f"a command set is longer than {self._maximumCommandLength} bytes")
-        if not (last and control & _LAST):
-            self._command += fragment
-            return
-        if self._command:
-            self._command += fragment
-            command = decodeCommand(bytes(self._command))
+        self._checkLength(len(self._command) + len(fragment))
+        self._command += fragment
+        if last and control & _LAST:
+            whole = bytes(self._command)
             self._command.clear()
-        else:
-            command = decodeCommand(bytes(fragment))
+            self._commandReceived(contextID, whole)
+
+    def _checkLength(self, length: int) -> None:
+        if length > self._maximumCommandLength:
+            raise MessageError(f"a command set is longer than {self._maximumCommandLength} bytes")
+
+    def _commandReceived(self, contextID: int, data: bytes) -> None:
+        command = decodeCommand(data)
         if command.hasDataSet:
             self._inDataSet = True
         else:

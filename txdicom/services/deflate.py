@@ -24,11 +24,12 @@ def readerOf(
     wanted: Collection[int],
     maximumValueLength: int = 1024,
     maximumHeadLength: int = 1 << 20,
+    welcome: Collection[int] = (),
 ) -> HeadReader | InflatingHeadReader:
     """Build the reader for data sets in a transfer syntax; the parameters are those of `HeadReader`."""
     if transferSyntaxUID in DEFLATED_TRANSFER_SYNTAXES:
-        return InflatingHeadReader(wanted, maximumValueLength, maximumHeadLength)
-    return HeadReader(transferSyntaxUID, wanted, maximumValueLength, maximumHeadLength)
+        return InflatingHeadReader(wanted, maximumValueLength, maximumHeadLength, welcome)
+    return HeadReader(transferSyntaxUID, wanted, maximumValueLength, maximumHeadLength, welcome)
 
 
 class InflatingHeadReader:
@@ -44,9 +45,13 @@ class InflatingHeadReader:
     __slots__ = ("_allowance", "_failure", "_inflater", "_maximumHeadLength", "_reader")
 
     def __init__(
-        self, wanted: Collection[int], maximumValueLength: int = 1024, maximumHeadLength: int = 1 << 20
+        self,
+        wanted: Collection[int],
+        maximumValueLength: int = 1024,
+        maximumHeadLength: int = 1 << 20,
+        welcome: Collection[int] = (),
     ) -> None:
-        self._reader = HeadReader(EXPLICIT_VR_LITTLE_ENDIAN, wanted, maximumValueLength, maximumHeadLength)
+        self._reader = HeadReader(EXPLICIT_VR_LITTLE_ENDIAN, wanted, maximumValueLength, maximumHeadLength, welcome)
         # Negative: a raw stream, without a header of zlib's.
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._maximumHeadLength = self._allowance = maximumHeadLength
@@ -78,8 +83,10 @@ class InflatingHeadReader:
             if not finished and len(fragment) > self._allowance:
                 raise HeadError(f"head of the data set is longer than {self._maximumHeadLength} bytes, deflated")
         except HeadError as error:
-            self._failure = str(error)
-            raise
+            finished = self._reader.settle()
+            if not finished:
+                self._failure = str(error)
+                raise
         self._allowance -= len(fragment)
         if finished:
             # Its window has 32 KiB, and the instance may be long.

@@ -88,7 +88,10 @@ class HeadReader:
     element that is out of order but not beyond it is read like all others; of two with the same tag the first counts.
     No more is kept between two calls than the header (12 bytes) and the value of one wanted element.
 
-    :ivar attributes: tag (0xGGGGEEEE) -> value as it came, padding included, for each wanted element found so far.
+    Besides the wanted elements there may be welcome ones: they are collected likewise, but the lack of one is no error.
+    Once all wanted ones have been found, what would otherwise be an error just ends the reading.
+
+    :ivar attributes: tag (0xGGGGEEEE) -> value as it came, padding included, for each such element found so far.
     :ivar done: whether nothing more needs to be read.
     """
 
@@ -106,6 +109,7 @@ class HeadReader:
         "_outerEncoding",
         "_skip",
         "_wanted",
+        "_welcome",
         "attributes",
         "done",
     )
@@ -116,6 +120,7 @@ class HeadReader:
         wanted: Collection[int],
         maximumValueLength: int = 1024,
         maximumHeadLength: int = 1 << 20,
+        welcome: Collection[int] = (),
     ) -> None:
         """
         Begin before the first byte of a data set.
@@ -125,11 +130,13 @@ class HeadReader:
         :param wanted: tags (0xGGGGEEEE) of data elements; with none of them the reader is done at once.
         :param maximumValueLength: bound of the value of a wanted element, in bytes.
         :param maximumHeadLength: how many bytes may go by until the reader is done.
+        :param welcome: tags of data elements that are collected if they come within the bounds.
         """
         self.attributes: dict[int, bytes] = {}
-        self.done = not wanted
+        self.done = not wanted and not welcome
         self._wanted = frozenset(wanted)
-        self._last = max(wanted, default=0)
+        self._welcome = frozenset(welcome) - self._wanted
+        self._last = max((*wanted, *welcome), default=0)
         self._maximumValueLength = maximumValueLength
         self._maximumHeadLength = maximumHeadLength
         self._allowance = maximumHeadLength
@@ -147,12 +154,31 @@ class HeadReader:
 
         :return: `done`.
         :raise HeadError: if an element is malformed, a wanted value is too long, sequences are nested more than 32
-            deep, or the head is too long. Each further call raises the same error.
+            deep, or the head is too long, unless all wanted elements were found before. Each further call raises the
+            same error.
         """
         if self.done:
             return True
         if self._failure:
             raise HeadError(self._failure)
+        try:
+            self._feed(fragment)
+        except HeadError:
+            if not self.settle():
+                raise
+        return self.done
+
+    def settle(self) -> bool:
+        """
+        Be done with what there is, if all wanted elements have been found.
+
+        :return: `done`.
+        """
+        self.done = self.attributes.keys() >= self._wanted
+        return self.done
+
+    def _feed(self, fragment: _Bytes) -> None:
+        """Read as much of a fragment as the bound allows."""
         length = len(fragment)
         if length <= self._allowance:
             self._allowance -= length
@@ -161,7 +187,6 @@ class HeadReader:
             self._read(memoryview(fragment)[: self._allowance])
             if not self.done:
                 raise self._failed(f"head of the data set is longer than {self._maximumHeadLength} bytes")
-        return self.done
 
     def _read(self, fragment: _Bytes) -> None:
         """Walk over all of a fragment, and remember what the next one begins with."""
@@ -209,7 +234,7 @@ class HeadReader:
     def _walkTopLevel(self, view: _Bytes, position: int) -> int:
         """Collect and step over elements until done, until a sequence has to be entered, or until the end."""
         unpack, end = self._encoding.element, len(view)
-        wanted, last, attributes = self._wanted, self._last, self.attributes
+        wanted, welcome, last, attributes = self._wanted, self._welcome, self._last, self.attributes
         while position + _SHORT_HEADER <= end:
             group, element, vr, length = unpack(view, position)
             tag = group << 16 | element
@@ -223,7 +248,7 @@ class HeadReader:
                     return position
                 start, length = position + _LONG_HEADER, longLength
             following = start + length
-            if tag in wanted and tag not in attributes:
+            if (tag in wanted or (tag in welcome and length <= self._maximumValueLength)) and tag not in attributes:
                 if length > self._maximumValueLength:
                     raise self._failed(f"{_tagText(tag)} is longer than {self._maximumValueLength} bytes")
                 if following > end:

@@ -10,7 +10,7 @@ with the statuses of PS3.4 Table B.2-1.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,9 @@ class StorageService:
     :param provider: takes the instances.
     :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
+    :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
+        `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
+        are missing there. Only with such tags is more of a data set read than its UIDs.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -78,8 +81,10 @@ class StorageService:
         provider: IStorageSCP,
         sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
+        wanted: Collection[int] = (),
     ) -> None:
         self._provider = provider
+        self._wanted = frozenset(wanted)
         self.presentationContexts: Mapping[str, TransferSyntaxes] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
 
     def requestReceived(
@@ -90,7 +95,7 @@ class StorageService:
             raise DIMSEError(
                 Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
             )
-        return _IdentifiedWriter(self._provider, association, context, request)
+        return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
 
 
 @implementer(IAnsweredWriter)
@@ -100,13 +105,18 @@ class _IdentifiedWriter:
     """
 
     def __init__(
-        self, provider: IStorageSCP, association: Association, context: PresentationContext, request: CStoreRQ
+        self,
+        provider: IStorageSCP,
+        association: Association,
+        context: PresentationContext,
+        request: CStoreRQ,
+        wanted: Collection[int],
     ) -> None:
         self._provider = provider
         self._association = association
         self._transferSyntax = context.transferSyntax
         self._request = request
-        self._head = readerOf(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD)
+        self._head = readerOf(context.transferSyntax, _IDENTITY, maximumHeadLength=_MAXIMUM_HEAD, welcome=wanted)
         # Copied, because a view of each byte that a peer sends by itself would take two hundred.
         self._held = bytearray()
         self._writer: IDataSetWriter | None = None
@@ -129,16 +139,15 @@ class _IdentifiedWriter:
             # The fragment that completes the head is not among them, those before it are.
             fragments = [memoryview(bytes(self._held)), *fragments[read - 1 :]]
             self._held.clear()
-        opening: Any = self._provider.store(self._association, self._identify())
-        if isLater(opening):
-            return self._openLater(opening, fragments)
-        return self._open(opening, fragments)
+        return self._begin(fragments)
 
     def commit(self) -> Soon[int]:
         """Let the store commit; without a complete head there is nothing to commit."""
-        if self._writer is None:
+        if self._writer is not None:
+            return self._writer.commit()
+        if _SOP_INSTANCE_UID not in self._head.attributes:
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "the data set ends before its SOP Instance UID")
-        return self._writer.commit()
+        return self._commitHeld()
 
     def abort(self, reason: Failure) -> None:
         """Let the store abort, or what it is about to open."""
@@ -171,6 +180,13 @@ class _IdentifiedWriter:
             )
         return ReceivedInstance(sopClassUID, sopInstanceUID, self._transferSyntax, request, attributes)
 
+    def _begin(self, fragments: list[memoryview]) -> Soon[None]:
+        """Ask for the store's writer, and give it all that has come."""
+        opening: Any = self._provider.store(self._association, self._identify())
+        if isLater(opening):
+            return self._openLater(opening, fragments)
+        return self._open(opening, fragments)
+
     def _open(self, writer: IDataSetWriter, fragments: list[memoryview]) -> Soon[None]:
         if self._aborted is not None:
             writer.abort(self._aborted)
@@ -184,6 +200,20 @@ class _IdentifiedWriter:
         writing: Any = self._open(await opening, fragments)
         if writing is not None:
             await writing
+
+    async def _commitHeld(self) -> int:
+        """Store a data set that ends before the last of the elements that were wanted, and so is held as a whole."""
+        outcome: Any
+        try:
+            outcome = self._begin([memoryview(bytes(self._held))])
+            if outcome is not None:
+                await outcome
+        except Exception:
+            if self._writer is not None:
+                self._writer.abort(Failure())
+            raise
+        outcome = self._writer.commit()  # type: ignore[union-attr]
+        return int(await outcome if isLater(outcome) else outcome)
 
 
 def store(

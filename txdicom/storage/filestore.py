@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -24,17 +23,19 @@ from txdicom.errors import DIMSEError
 from txdicom.interfaces import IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
 from txdicom.storage.disk import Disk
-from txdicom.storage.fileformat import encodeFileHead
 from txdicom.storage.filesystem import freeSpace
 from txdicom.storage.filewriter import Duplicates, FileWriter, refusal
-from txdicom.storage.naming import nameOfInstance
+from txdicom.storage.naming import NameOf, nameOfInstance
 from txdicom.storage.outputdirectory import OutputDirectory
+from txdicom.storage.outputform import Conversion, OutputForm
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
 __all__ = ["DiscardingStore", "Duplicates", "FileStore"]
 
+#: What a part of a path must not be.
+_ELSEWHERE = frozenset({b"", b".", b".."})
 #: What the system says of a directory that has been removed, here or on the server that it comes from.
 _VANISHED = (errno.ENOENT, errno.ESTALE)
 
@@ -48,20 +49,23 @@ class FileStore:
     the directory is removed, it takes the one that is at its path then.
 
     :param directory: where; it has to exist by then. What killed runs have left unfinished in it is removed.
-    :param naming: gives an instance its file name, which must not have a path separator.
+    :param naming: gives an instance its name: a relative path, of several parts if it is to be in directories below.
+        Those are made as they are needed, and never found by a symbolic link.
     :param duplicates: what to do with an instance that is there already.
     :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
     :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
+    :param form: what the files have in them.
     :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        naming: Callable[[ReceivedInstance], str] = nameOfInstance,
+        naming: NameOf = nameOfInstance,
         duplicates: Duplicates = Duplicates.OVERWRITE,
         minimumFreeSpace: int = 0,
         fsync: bool = False,
+        form: OutputForm | None = None,
         disk: Disk | None = None,
     ) -> None:
         self._path = os.path.abspath(directory)
@@ -69,6 +73,7 @@ class FileStore:
         self._duplicates = duplicates
         self._minimumFreeSpace = minimumFreeSpace
         self._fsync = fsync
+        self._form = form or OutputForm()
         self._disk = disk or Disk()
         self._serial = count()
         self._directory: OutputDirectory | None = None
@@ -103,34 +108,35 @@ class FileStore:
 
         :raises DIMSEError: 0xA700, it cannot be created, or 0xC000, there is no name for it.
         """
-        head = encodeFileHead(
-            instance.sopClassUID, instance.sopInstanceUID, instance.transferSyntaxUID, association.callingAETitle
-        )
+        head = self._form.head(instance, association.callingAETitle)
+        conversion = self._form.conversion(instance, head)
         name = self._naming(instance)
-        if not _isFileName(name):
+        if not _staysBelow(name):
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "there is no file name for this instance")
         try:
-            creating = self._disk.soon(self._create, name, head)
+            creating = self._disk.soon(self._create, name, head, conversion)
         except OSError as error:
             raise refusal(name, "created", error) from error
         return _created(creating, name) if isinstance(creating, Deferred) else creating
 
-    def _create(self, name: str, head: bytes) -> FileWriter:
+    def _create(self, name: str, head: bytes, conversion: Conversion | None) -> FileWriter:
         directory = self._held()
         try:
-            return self._createIn(directory, name, head)
+            return self._createIn(directory, name, head, conversion)
         except OSError as error:
             if error.errno not in _VANISHED:
                 raise
             self._giveUp(directory)
-        return self._createIn(self._held(), name, head)
+        return self._createIn(self._held(), name, head, conversion)
 
-    def _createIn(self, directory: OutputDirectory, name: str, head: bytes) -> FileWriter:
+    def _createIn(
+        self, directory: OutputDirectory, name: str, head: bytes, conversion: Conversion | None
+    ) -> FileWriter:
         temporary = f"{next(self._serial)}.part"
         try:
             if self._minimumFreeSpace and freeSpace(directory.descriptor) < self._minimumFreeSpace:
                 raise OSError(errno.ENOSPC, f"less than {self._minimumFreeSpace} bytes are free")
-            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync)
+            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync, conversion)
         except Exception:
             directory.release()
             raise
@@ -154,13 +160,13 @@ class FileStore:
         directory.release()
 
 
-def _isFileName(name: str) -> bool:
-    """Whether a file in a given directory can be called so, and nothing elsewhere."""
+def _staysBelow(name: str) -> bool:
+    """Whether a relative path leads to a file in a given directory, or below, and to nothing elsewhere."""
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:
         return False
-    return encoded not in (b"", b".", b"..") and b"/" not in encoded and b"\0" not in encoded
+    return _ELSEWHERE.isdisjoint(encoded.split(b"/")) and b"\0" not in encoded
 
 
 async def _created(creating: Deferred[FileWriter], name: str) -> IDataSetWriter:

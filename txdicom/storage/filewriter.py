@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import count
 
@@ -25,7 +26,9 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IDataSetWriter, Soon
 from txdicom.storage.disk import Disk
-from txdicom.storage.outputdirectory import CREATE, OutputDirectory
+from txdicom.storage.folder import Folder
+from txdicom.storage.outputdirectory import CREATE, CREATE_READABLE, OutputDirectory
+from txdicom.storage.outputform import Conversion
 
 __all__ = ["Duplicates", "FileWriter", "refusal"]
 
@@ -34,6 +37,8 @@ _MOST_BYTES = 1 << 18
 _MOST_PIECES = 512
 #: How many pieces the system takes at a time (IOV_MAX of Linux).
 _MOST_PIECES_AT_ONCE = 1024
+#: How often a directory may be removed by somebody before a file is in it, until we give up.
+_ATTEMPTS = 10
 _log = Logger()
 
 
@@ -63,14 +68,16 @@ class FileWriter:
 
     :param directory: where; held by the caller, and released when the file is done.
     :param temporary: the name of the file in the run directory.
-    :param name: its name in the output directory.
-    :param head: what stands before the data set.
+    :param name: its name in the output directory; may be a path of several parts, see `Folder`.
+    :param head: what stands before the data set; a conversion writes its own.
     :param fsync: whether it has to be on stable storage in the end.
+    :param conversion: makes the file that is kept of the one that was received.
     :raises OSError: it cannot be created.
     """
 
     __slots__ = (
         "_aborted",
+        "_conversion",
         "_directory",
         "_disk",
         "_doing",
@@ -95,6 +102,7 @@ class FileWriter:
         head: bytes,
         duplicates: Duplicates,
         fsync: bool,
+        conversion: Conversion | None = None,
     ) -> None:
         self._disk = disk
         self._directory = directory
@@ -102,8 +110,9 @@ class FileWriter:
         self._name = name
         self._duplicates = duplicates
         self._fsync = fsync
+        self._conversion = conversion
         # What has not been written yet, and how many bytes of it came while a thread was writing.
-        self._pieces: list[bytes | memoryview] = [head]
+        self._pieces: list[bytes | memoryview] = [head] if conversion is None else []
         self._gathered = 0
         # Whether a thread is writing, and who waits for it.
         self._writing = False
@@ -111,7 +120,8 @@ class FileWriter:
         self._failure: BaseException | None = None
         self._aborted = False
         self._doing = "completed"
-        self._file = os.open(temporary, CREATE, 0o666, dir_fd=directory.run)
+        access = CREATE if conversion is None else CREATE_READABLE
+        self._file = os.open(temporary, access, 0o666, dir_fd=directory.run)
 
     def write(self, fragments: list[memoryview]) -> Soon[None]:
         """
@@ -137,7 +147,7 @@ class FileWriter:
         :raises DIMSEError: 0xA700, it cannot be, or 0x0111, it is there already; nothing is left then, but for a file
             that has its name and whose directory cannot be synced.
         """
-        if self._writing or self._fsync or self._disk.isSlow or self._failure is not None:
+        if self._writing or self._fsync or self._disk.isSlow or self._conversion or self._failure is not None:
             return self._commitLater()
         try:
             self._disk.soon(self._complete)
@@ -161,7 +171,10 @@ class FileWriter:
             self._disk.soon(self._discard)
             raise
         try:
-            await self._disk.inThread(self._complete)
+            if self._conversion is None:
+                await self._disk.inThread(self._complete)
+            else:
+                await self._conversion.turns.run(self._disk.inThread, self._complete)
         except OSError as error:
             raise refusal(self._name, self._doing, error) from error
         return int(Status.SUCCESS)
@@ -219,69 +232,105 @@ class FileWriter:
         :raises OSError: it cannot be done; `_doing` says what.
         :raises DIMSEError: 0x0111, the name is taken and `Duplicates.REJECT` is asked for.
         """
+        folder = None
         try:
             try:
                 try:
                     _writeAll(self._file, self._pieces)
+                    if self._conversion is not None:
+                        self._convert(self._conversion)
                     if self._fsync:
                         os.fsync(self._file)
                 finally:
                     self._close()
-                self._place()
+                folder = self._placeInFolder()
             except Exception:
                 self._remove()
                 raise
             if self._fsync:
                 # If this fails the file stays, whole as it is: it may have replaced one that was acknowledged.
                 self._doing = "made to last"
+                if folder is not None:
+                    folder.sync()
                 self._directory.sync()
         finally:
+            if folder is not None:
+                folder.close()
             self._directory.release()
 
-    def _place(self) -> None:
-        """Give the file its name, in one step that either happens or does not."""
+    def _convert(self, conversion: Conversion) -> None:
+        """Put what is made of the file in its place."""
+        self._doing = "converted"
+        received, name = self._file, self._temporary
+        converted = f"{name}.converted"
+        self._file = os.open(converted, CREATE, 0o666, dir_fd=self._directory.run)
+        self._temporary = converted
+        try:
+            conversion.convert(received, self._file)
+        finally:
+            os.close(received)
+            os.unlink(name, dir_fd=self._directory.run)
+        self._doing = "completed"
+
+    def _placeInFolder(self) -> Folder | None:
+        """
+        Give the file its name, where that says.
+
+        :return: the directories on the way there, which are still open; None if there are none.
+        """
+        if "/" not in self._name:
+            self._place(self._directory.descriptor, self._name)
+            return None
+        *parts, name = self._name.split("/")
+        for _ in range(_ATTEMPTS):
+            # Whoever removes a directory that is empty does not know that we are about to fill it.
+            with suppress(FileNotFoundError):
+                return self._placeInNew(Folder(self._directory.descriptor, parts), name)
+        return self._placeInNew(Folder(self._directory.descriptor, parts), name)
+
+    def _placeInNew(self, folder: Folder, name: str) -> Folder:
+        try:
+            self._place(folder.descriptor, name)
+        except Exception:
+            folder.close()
+            raise
+        return folder
+
+    def _place(self, directory: int, name: str) -> None:
+        """Give the file a name in a directory, in one step that either happens or does not."""
         if self._duplicates is Duplicates.OVERWRITE:
-            os.rename(
-                self._temporary, self._name, src_dir_fd=self._directory.run, dst_dir_fd=self._directory.descriptor
-            )
+            os.rename(self._temporary, name, src_dir_fd=self._directory.run, dst_dir_fd=directory)
             return
-        if not self._link(self._name):
+        if not self._link(directory, name):
             if self._duplicates is Duplicates.REJECT:
                 raise DIMSEError(Status.DUPLICATE_SOP_INSTANCE, "this instance is stored already")
             if self._duplicates is Duplicates.RENAME:
-                self._linkBeside()
-            elif not stat.S_ISREG(os.stat(self._name, dir_fd=self._directory.descriptor).st_mode):
+                self._linkBeside(directory, name)
+            elif not stat.S_ISREG(os.stat(name, dir_fd=directory).st_mode):
                 # Success means that the instance is there, so it does not do that something is.
                 raise OSError(errno.EEXIST, "what has its name is no file")
         self._remove()
 
-    def _link(self, name: str) -> bool:
+    def _link(self, directory: int, name: str) -> bool:
         """Give the file a name, unless that is taken."""
         try:
-            os.link(self._temporary, name, src_dir_fd=self._directory.run, dst_dir_fd=self._directory.descriptor)
+            os.link(self._temporary, name, src_dir_fd=self._directory.run, dst_dir_fd=directory)
         except FileExistsError:
             return False
         return True
 
-    def _linkBeside(self) -> None:
+    def _linkBeside(self, directory: int, name: str) -> None:
         """Give the file the first name that is free; found in few steps even where thousands are taken."""
         taken, free = 0, 1
-        while self._isTaken(free):
+        while _isTaken(directory, f"{name}.{free}"):
             taken, free = free, 2 * free
         while free - taken > 1:
             middle = (taken + free) // 2
-            if self._isTaken(middle):
+            if _isTaken(directory, f"{name}.{middle}"):
                 taken = middle
             else:
                 free = middle
-        next(number for number in count(free) if self._link(f"{self._name}.{number}"))
-
-    def _isTaken(self, number: int) -> bool:
-        try:
-            os.stat(f"{self._name}.{number}", dir_fd=self._directory.descriptor, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
+        next(number for number in count(free) if self._link(directory, f"{name}.{number}"))
 
     def _close(self) -> None:
         file, self._file = self._file, -1
@@ -292,6 +341,14 @@ class FileWriter:
             os.unlink(self._temporary, dir_fd=self._directory.run)
         except OSError as error:
             _log.error("{name} cannot be removed: {error}", name=self._temporary, error=error)
+
+
+def _isTaken(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _writeAll(file: int, pieces: Sequence[bytes | memoryview]) -> None:

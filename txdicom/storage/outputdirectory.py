@@ -15,9 +15,11 @@ from txdicom.storage.filesystem import isRemote
 from txdicom.storage.rundirectory import RunDirectory, removeStale
 from txdicom.storage.stability import SharedSync
 
-__all__ = ["CREATE", "OutputDirectory"]
+__all__ = ["CREATE", "CREATE_READABLE", "OutputDirectory"]
 
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+CREATE = os.O_WRONLY | _CREATE
+CREATE_READABLE = os.O_RDWR | _CREATE
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 

@@ -25,7 +25,7 @@ _PREFIX = ".txdicom-"
 _LOCK = "lock"
 #: What we remove has to look like ours in every respect: somebody's own hidden directory is not touched.
 _RUN = re.compile(r"\.txdicom-[0-9a-f]{16}")
-_UNFINISHED = re.compile(r"[0-9]+\.part")
+_UNFINISHED = re.compile(r"[0-9]+\.part(?:\.[a-z]+)?")
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _OPEN
 _CREATE = os.O_RDONLY | os.O_CREAT | os.O_EXCL | _OPEN

@@ -23,8 +23,9 @@ from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageS
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
-from txdicom.storage.filestore import DiscardingStore, Duplicates, FileStore
+from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.faults import FaultPlan, FaultyStore, longestDelay
+from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
 from txdicom.storescp.narration import AssociationLog, NarratedStore
 from txdicom.storescp.options import Options
 from txdicom.storescp.pacing import PacedStore
@@ -94,7 +95,7 @@ def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
-        StorageService(store, _sopClasses(options), transferSyntaxes),
+        StorageService(store, _sopClasses(options), transferSyntaxes, makeNaming(options).wanted),
     ]
 
 
@@ -211,9 +212,12 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
 
     :raises OSError: it cannot work with its directory.
     """
+    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
-        duplicates=Duplicates(options["duplicates"]),
+        naming=naming.name,
+        form=makeForm(options),
+        duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
         disk=Disk(reactor),

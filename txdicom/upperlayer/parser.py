@@ -160,11 +160,11 @@ class PDUParser:
                 position = self._collect(view, position, end)
             elif self._stash or end - position < _HEADER_LENGTH:
                 position = self._stitch(view, position, end)
-            elif self._bodyLeft or end - position < _BOTH_HEADERS_LENGTH or not self._isUsual(view, position):
+            elif not self._bodyLeft and position + _BOTH_HEADERS_LENGTH < end and self._isUsual(view, position):
+                position += _BOTH_HEADERS_LENGTH
+            else:
                 self._headerReceived(view, position)
                 position += _HEADER_LENGTH
-            else:
-                position += _BOTH_HEADERS_LENGTH
         return position
 
     def _isUsual(self, view: memoryview, position: int) -> bool:

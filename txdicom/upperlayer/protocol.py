@@ -59,7 +59,7 @@ from txdicom.upperlayer.pdu import (
     PDUType,
     decodePDU,
 )
-from txdicom.upperlayer.transport import Outbox, SendWatch, TCPOptions, Wire, peerCertificate, peerName
+from txdicom.upperlayer.transport import ReactorTurn, SendWatch, TCPOptions, Wire, peerCertificate, peerName
 
 if TYPE_CHECKING:
 
@@ -110,7 +110,7 @@ class UpperLayerProtocol(Protocol):
     :param request: the A-ASSOCIATE-RQ to send when connected, which makes this the requestor's side; None waits for
         the peer's.
     :param closed: called with this protocol when the connection is gone.
-    :param outbox: gathers the P-DATA-TF PDUs that connections send in one turn of the reactor; None sends each at once.
+    :param turn: what connections share of each turn of the reactor; None lets this one have its own way.
     :ivar bytesReceived: how many bytes have come so far.
     """
 
@@ -127,14 +127,14 @@ class UpperLayerProtocol(Protocol):
         clock: IReactorTime,
         request: AAssociateRQ | None = None,
         closed: Callable[[UpperLayerProtocol], None] | None = None,
-        outbox: Outbox | None = None,
+        turn: ReactorTurn | None = None,
     ) -> None:
         self._user = user
         self._configuration = configuration
         self._clock = clock
         self._request = request
         self._closed = closed
-        self._outbox = outbox
+        self._turn = turn or ReactorTurn(clock)
         self.bytesReceived = 0
         self._machine = Machine(requestor=request is not None)
         self._parser = PDUParser(self, configuration.maximumPDULength, configuration.maximumAssociateLength)
@@ -202,7 +202,7 @@ class UpperLayerProtocol(Protocol):
         self._transport = cast("_IStreamTransport", self.transport)
         self._connected = True
         self._tcp = TCPOptions(self._transport)
-        self._wire = Wire(self._transport, self._outbox)
+        self._wire = Wire(self._transport, self._turn)
         self._write = self._wire.send
         self._transport.registerProducer(self._sendWatch, True)
         if self._request is None:
@@ -225,6 +225,7 @@ class UpperLayerProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, whoever closed it."""
         self._connected = False
+        self._wire.close()
         self._parser.discard()
         self._sendWatch.stop()
         if self._machine.state != State.IDLE:

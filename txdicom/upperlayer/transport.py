@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.interfaces import (
     IAddress,
@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-__all__ = ["Outbox", "SendWatch", "TCPOptions", "Wire", "peerCertificate", "peerName"]
+__all__ = ["ReactorTurn", "SendWatch", "TCPOptions", "Wire", "peerCertificate", "peerName"]
 
 #: Linux only; elsewhere TCP acknowledges when it sees fit.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -34,25 +34,30 @@ _INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "conne
 #: are read at once of a peer that has more to send than that.
 _USUAL_READ = 1 << 16
 _LARGE_READ = 1 << 18
+#: How many connections do the latter at a time: with more of them, a turn of the reactor would take too long.
+_MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
 
 
-class Outbox:
+class ReactorTurn:
     """
-    Gathers what the connections of an acceptor have to say in one turn of the reactor, and sends it when that ends.
+    What the connections of an acceptor share of each turn of the reactor: what they say, and how much they read in it.
 
     To send to a peer that waits means to wake it up, which costs more than all else about a short response. Responses
-    that leave together find most of their peers awake.
+    that leave together, when the turn ends, find most of their peers awake. And as everybody has to wait for the end of
+    the turn, only so many read much at once.
 
     :param clock: calls us when the turn of the reactor is over.
     """
 
-    __slots__ = ("_clock", "_wires", "last")
+    __slots__ = ("_clock", "_wires", "largeReads", "last")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._wires: list[Wire] = []
+        #: How many connections read much at once now.
+        self.largeReads = 0
         #: Who had something to say last: as long as it is always the same one, there is nothing to gather.
         self.last: Wire | None = None
 
@@ -78,15 +83,16 @@ class Wire:
     one day, is written to as usual.
 
     :param transport: whatever Twisted has connected us by.
-    :param outbox: gathers what `sendSoon` is given; None gathers nothing.
+    :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_held", "_outbox", "_transport", "received", "send", "sendSoon")
+    __slots__ = ("_held", "_readsMuch", "_transport", "_turn", "received", "send", "sendSoon")
 
-    def __init__(self, transport: Any, outbox: Outbox | None = None) -> None:
+    def __init__(self, transport: Any, turn: ReactorTurn) -> None:
         self._transport = transport
-        self._outbox = outbox
-        # What waits in the outbox.
+        self._turn = turn
+        self._readsMuch = False
+        # What waits for the end of the turn.
         self._held = b""
         #: Sends bytes, in order, now or as soon as the peer reads.
         self.send: Callable[[bytes], None] = transport.write
@@ -96,24 +102,27 @@ class Wire:
         self.received: Callable[[int], None] = _forget
         isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
         if isKnown and not transport.TLS:
-            self.send = self.sendSoon = self._sendNow
+            self.send = self._sendNow
+            self.sendSoon = self._gather
             self.received = self._adaptRead
-            if outbox is not None:
-                self.sendSoon = self._gather
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._readMuch(False)
 
     def release(self) -> None:
-        """Send what waits in the outbox, if anything does."""
+        """Send what waits for the end of the turn, if anything does."""
         if self._held:
             self._sendNow(b"")
 
     def _gather(self, data: bytes) -> None:
-        outbox = cast("Outbox", self._outbox)
-        if (outbox.last is self and not self._held) or len(data) > _LONGEST_GATHERED:
+        turn = self._turn
+        if (turn.last is self and not self._held) or len(data) > _LONGEST_GATHERED:
             self._sendNow(data)
             return
-        outbox.last = self
+        turn.last = self
         if not self._held:
-            outbox.add(self)
+            turn.add(self)
         self._held += data
 
     def _sendNow(self, data: bytes) -> None:
@@ -132,17 +141,22 @@ class Wire:
             if sent == len(data):
                 return
         # The bound of what is kept unsent is the same number as that of what is read at once.
-        transport.bufferSize = _USUAL_READ
+        self._readMuch(False)
         transport.write(data[sent:])
 
     def _adaptRead(self, length: int) -> None:
         # A large read that brings little makes the system's memory allocator give and take whole pages each time.
-        transport = self._transport
-        if length >= _USUAL_READ:
-            if not transport._tempDataBuffer and not transport.dataBuffer:
-                transport.bufferSize = _LARGE_READ
-        elif transport.bufferSize != _USUAL_READ:
-            transport.bufferSize = _USUAL_READ
+        if length < _USUAL_READ:
+            if self._readsMuch:
+                self._readMuch(False)
+        elif not self._readsMuch and self._turn.largeReads < _MOST_LARGE_READS:
+            self._readMuch(not self._transport.dataBuffer and not self._transport._tempDataBuffer)
+
+    def _readMuch(self, much: bool) -> None:
+        if much is not self._readsMuch:
+            self._readsMuch = much
+            self._turn.largeReads += 1 if much else -1
+            self._transport.bufferSize = _LARGE_READ if much else _USUAL_READ
 
 
 def _forget(length: int) -> None:

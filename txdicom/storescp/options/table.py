@@ -5,9 +5,11 @@ from __future__ import annotations
 from txdicom.storescp.options.groups.admission import ADMISSION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
+from txdicom.storescp.options.groups.forms import FORMS
 from txdicom.storescp.options.groups.general import GENERAL
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.names import NAMES
 from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
 from txdicom.storescp.options.groups.tls import TLS
@@ -22,6 +24,8 @@ GROUPS: tuple[Group, ...] = (
     NEGOTIATION,
     TLS,
     OUTPUT,
+    NAMES,
+    FORMS,
     LIMITS,
     FAULTS,
     ALWAYS,
