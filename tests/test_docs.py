@@ -121,6 +121,14 @@ class ListingTests(SynchronousTestCase):
         suite.run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
 
+    def test_testsOfThePluginPass(self) -> None:
+        loadModule(LISTINGS / "summaries.py")
+        tests = loadModule(LISTINGS / "test_summaries.py").SummariesTests
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(tests)
+        result = unittest.TestResult()
+        suite.run(result)
+        self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
+
 
 class ProgramTests(SynchronousTestCase):
     """What a reader of the tutorial does, with real programs."""

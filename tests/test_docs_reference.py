@@ -33,9 +33,10 @@ from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
 from txdicom.services.storage import _MAXIMUM_HEAD
 from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
-from txdicom.storescp import dictionary, dump, narration
+from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.log import dump, narration
 from txdicom.storescp.options import Options
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS
@@ -45,6 +46,10 @@ from txdicom.upperlayer.fields import MAX_UID_LENGTH
 from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 
 tables = loadModule(DOCS / "_ext" / "tables.py")
+
+
+#: Statuses of operations with several answers, of which the program provides none.
+_OF_SERIES = {"CANCEL"}
 
 
 def codes(statuses: set[str]) -> list[str]:
@@ -84,7 +89,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(parseFault("all:abort-after"), ABORT_AFTER)
 
     def test_everyStatusIsListed(self) -> None:
-        self.assertEqual(firstColumn("storescp.rst", "Status codes\n"), codes(namesUsed("Status")))
+        self.assertEqual(firstColumn("storescp.rst", "Status codes\n"), codes(namesUsed("Status") - _OF_SERIES))
 
     def test_everyLogLineIsListed(self) -> None:
         logged = set()
@@ -99,11 +104,18 @@ class ReferenceTests(SynchronousTestCase):
                     )
                     if isLog and isinstance(node.args[0], ast.Constant):
                         logged.add(node.args[0].value)
-        tables = ("With :option:`--verbose`:", "\nAlways:", "There are these lines as well:")
+        tables = ("\nWith :option:`--verbose`:", "\nAlways:", "There are these lines as well:")
         listed = [line for before in tables for line in firstColumn("storescp.rst", before)]
         # One message is a variable there, because it is used for each of many lines.
+        listed.append("Association Summary ({stored} stored, {failed} failed, {bytes} bytes, {ended})")
         listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")
         self.assertEqual(sorted(listed), sorted(logged))
+
+    def test_summary(self) -> None:
+        """What the summary of an association has is listed, and nothing else."""
+        ended = re.findall(r'"([a-z]+)"(?:: |\] = )', (ROOT / "txdicom/storescp/log/summary.py").read_text())
+        listed = firstColumn("storescp.rst", "Its `event` is `association`")
+        self.assertEqual({*listed, "event"}, set(ended))
 
 
 class ConformanceTests(SynchronousTestCase):
@@ -117,7 +129,7 @@ class ConformanceTests(SynchronousTestCase):
 
     def test_storageStatuses(self) -> None:
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
-        self.assertEqual(sorted(listed), codes(namesUsed("Status") - {"UNRECOGNIZED_OPERATION"}))
+        self.assertEqual(sorted(listed), codes(namesUsed("Status") - _OF_SERIES - {"UNRECOGNIZED_OPERATION"}))
 
     def test_rejections(self) -> None:
         used = sorted("/".join(map(str, RejectReason[name].value)) for name in namesUsed("RejectReason"))

@@ -1,4 +1,4 @@
-"""Tests of `txdicom.storescp.dump`: how commands, negotiations and data sets look as lines of text."""
+"""Tests of `txdicom.storescp.log.dump`: how commands, negotiations and data sets look as lines of text."""
 
 # trial's assertions are not annotated:
 # mypy: allow-untyped-calls
@@ -28,7 +28,7 @@ from tests.headvectors import (
 from tests.receivers import CT, PROPOSED
 from tests.test_dictionary import PydicomTestCase
 from txdicom.dimse.commands import GenericCommand
-from txdicom.storescp.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
+from txdicom.storescp.log.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
 from txdicom.testing import associateRQ
 from txdicom.upperlayer.items import (
     ContextResult,

@@ -45,7 +45,7 @@ from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService, store
 from txdicom.storage.filestore import FileStore
 from txdicom.storescp.faults import FaultyStore, parseFault
-from txdicom.storescp.narration import NarratedStore
+from txdicom.storescp.log.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connect, requestor
 from txdicom.upperlayer.pdu import AAbort

@@ -28,13 +28,14 @@ from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject
 
 import txdicom
-from tests import scripted
+from tests import scripted, test_responses
 from tests.headvectors import EXPLICIT_LITTLE
-from tests.scripted import CT, INSTANCE, dataSet, storeRQ
+from tests.scripted import CT, INSTANCE, AnsweredWriter, ScriptedStore, dataSet, storeRQ
 from txdicom import interfaces
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
+from txdicom.dimse.observers import Observers
 from txdicom.interfaces import (
     IAnsweredWriter,
     IAssociationObserver,
@@ -45,10 +46,13 @@ from txdicom.interfaces import (
     IUpperLayerUser,
     IVerificationSCP,
 )
+from txdicom.requestor.association import RequestorAssociation
+from txdicom.requestor.connecting import RequestorProtocol
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import Verification, VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import ReceiverService
 from txdicom.testing import MemoryTransport, RawPeer, RecordingStore, connect, requestor
@@ -56,13 +60,13 @@ from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 #: These get one method of theirs, the one on the data path, only when an instance is made.
-_COMPLETED_BY_INSTANCES = {Association, UpperLayerProtocol}
+_COMPLETED_BY_INSTANCES = {Association, RequestorAssociation, RequestorProtocol, UpperLayerProtocol}
 
 
 def implementers() -> Iterator[tuple[type, InterfaceClass]]:
     """List every class of the package, and of the tests' doubles, with each interface that it implements itself."""
     names = [module.name for module in pkgutil.walk_packages(txdicom.__path__, "txdicom.")]
-    for module in [*map(importlib.import_module, names), scripted]:
+    for module in [*map(importlib.import_module, names), scripted, test_responses]:
         for candidate in list(vars(module).values()):
             if isinstance(candidate, type) and candidate.__module__ == module.__name__:
                 for interface in implementedBy(candidate):
@@ -110,7 +114,12 @@ class InterfaceTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IProtocol, RawPeer()))
 
     def test_observers(self) -> None:
-        for observer in (AssociationLog(Logger()), scripted.RecordingObserver()):
+        for observer in (
+            AssociationLog(Logger()),
+            AssociationSummaries(Logger(), self.clock),
+            Observers([]),
+            scripted.RecordingObserver(),
+        ):
             self.assertTrue(verifyObject(IAssociationObserver, observer))
 
     def test_services(self) -> None:
@@ -142,12 +151,17 @@ class InterfaceTests(SynchronousTestCase):
             writer.abort(None)
 
     def test_writerOfTheStorageService(self) -> None:
-        """Before and after it has handed over to the store's own writer."""
+        """Before and after it has handed over to the store's own writer, whose interfaces it then has."""
         context = PresentationContext(1, CT, EXPLICIT_LITTLE)
-        writer = StorageService(RecordingStore()).requestReceived(self.association, context, storeRQ())
-        self.assertTrue(verifyObject(IAnsweredWriter, writer))
-        writer.write([memoryview(dataSet())])
-        self.assertTrue(verifyObject(IAnsweredWriter, writer))
+        for store, provided in ((RecordingStore(), False), (ScriptedStore(AnsweredWriter()), True)):
+            writer = StorageService(store).requestReceived(self.association, context, storeRQ())
+            self.assertTrue(verifyObject(IDataSetWriter, writer))
+            self.assertFalse(IAnsweredWriter.providedBy(writer))
+            writer.write([memoryview(dataSet())])
+            self.assertTrue(verifyObject(IDataSetWriter, writer))
+            self.assertEqual(IAnsweredWriter.providedBy(writer), provided)
+            if provided:
+                self.assertTrue(verifyObject(IAnsweredWriter, writer))
 
     def test_receiver(self) -> None:
         factory = AcceptorFactory([], Configuration(), self.clock)

@@ -1,4 +1,4 @@
-"""Tests of `txdicom.storescp.narration`: what ``--verbose`` and ``--debug`` tell, and what they never do."""
+"""Tests of `txdicom.storescp.log.narration`: what ``--verbose`` and ``--debug`` tell, and what they never do."""
 
 # trial's assertions are not annotated:
 # mypy: allow-untyped-calls
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import LogLevel, eventAsText, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -17,11 +17,11 @@ from tests.headvectors import (
     PIXEL_DATA,
     element,
 )
-from tests.receivers import CT, CT_CONTEXT, INSTANCE, ReceiverTestCase, dataPDUs, dataSet, storeRQ
+from tests.receivers import CT, CT_CONTEXT, INSTANCE, VERIFICATION, ReceiverTestCase, dataPDUs, dataSet, storeRQ
 from txdicom.dimse.commands import CEchoRQ, CStoreRQ, CStoreRSP, GenericCommand, encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.interfaces import IAssociationObserver, IStorageSCP
-from txdicom.storescp.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.testing import RecordingStore, associateRQ, connectRaw
 from txdicom.uids import STORAGE_SOP_CLASSES
 from txdicom.upperlayer.items import (
@@ -76,6 +76,34 @@ class VerboseTests(NarratedTestCase):
                 f"RECV: {INSTANCE}, {len(dataSet())} bytes",
                 "Sent C-STORE-RSP (MsgID 8): 0x0000 success",
                 "Association Release",
+            ],
+        )
+
+    def test_severalAtOnce(self) -> None:
+        """Every line names its association, where Twisted's logs have who a line is from."""
+        factory = self.serve("-d")
+        first, second = self.associate(factory), self.associate(factory)
+        self.store(second)
+        second.send(AReleaseRQ())
+        first.send(AReleaseRQ())
+        systems = [event["log_system"] for event in self.events]
+        self.assertEqual(set(systems), {"storescp,1", "storescp,2"})
+        self.assertEqual(systems[-2:], ["storescp,2", "storescp,1"])
+        self.assertEqual([event["fields"] for event in self.events[-2:]], [{"association": 2}, {"association": 1}])
+        self.assertIn("[storescp,1] Association Release", eventAsText(self.events[-1]))
+
+    def test_presentationContexts(self) -> None:
+        """``+v`` tells what became of each presentation context, in words."""
+        proposed = [(VERIFICATION, [EXPLICIT_LITTLE]), (CT, ["1.2.3"]), ("1.2.3", [EXPLICIT_LITTLE])]
+        connectRaw(self.serve("-v", "+v")).send(associateRQ(proposed))
+        self.assertEqual(
+            self.told()[2].splitlines(),
+            [
+                "Presentation Contexts:",
+                "    Context 1: Verification SOP Class (1.2.840.10008.1.1): acceptance, "
+                "Explicit VR Little Endian (1.2.840.10008.1.2.1)",
+                "    Context 3: CT Image Storage (1.2.840.10008.5.1.4.1.1.2): transfer syntaxes not supported",
+                "    Context 5: 1.2.3 (1.2.3): abstract syntax not supported",
             ],
         )
 

@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from contextlib import redirect_stdout
 from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 from shutil import which
 
 from twisted.python import usage
@@ -21,7 +22,7 @@ from txdicom.storescp.options.option import Group, Option
 from txdicom.storescp.options.table import BY_SPELLING, GROUPS, OPTIONS
 
 #: What each option that takes something may be given: a value that is not the default, and one that is refused.
-VALUES: dict[str, tuple[str, str]] = {
+VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "add-cert-dir": ("/", ""),
     "add-cert-file": ("/a", ""),
     "add-crl-file": ("/a", ""),
@@ -29,15 +30,23 @@ VALUES: dict[str, tuple[str, str]] = {
     "accept-from": ("10.0.0.0/8", "10"),
     "acse-timeout": ("5", "0"),
     "aetitle": ("ARCHIVE", ""),
+    "config": (str(Path(__file__).parent / "options.toml"), "/none.toml"),
+    "config-file": ((str(Path(__file__).parent / "profile.cfg"), "Default"), ""),
     "cipher": ("TLS_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_NULL_SHA"),
     "dhparam": ("/a", ""),
     "dimse-timeout": ("5", "-1"),
     "duplicates": ("keep", "lose"),
     "enable-tls": ("/a", ""),
     "endpoint": ("unix:/a", ""),
+    "eostudy-timeout": ("5", "-1"),
+    "exec-at-once": ("5", "0"),
+    "exec-on-eostudy": ("true #p", "true #f"),
+    "exec-on-reception": ("true #f", "'"),
+    "exec-timeout": ("5", "0"),
     "fault": ("all:abort", "all"),
     "filename-extension": (".dcm", "a/b"),
     "grace-period": ("5", "x"),
+    "log-level": ("info", "loud"),
     "max-associations": ("5", "-1"),
     "max-associations-per-peer": ("5", "-1"),
     "max-object-size": ("5K", "5Q"),
@@ -46,6 +55,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "output-directory": ("/", ""),
     "passwd-file": ("/a", ""),
     "path": ("{PatientID}", "{PatientID"),
+    "plugin": ("tests.hooking.RecordingPlugin", ""),
     "port": ("104", "65536"),
     "sleep-after": ("5", "-1"),
     "sleep-during": ("0.5", "-1"),
@@ -61,7 +71,8 @@ TAKEN_BY_LETTERS = {"-id"}
 
 def written(name: str, which: int = 0) -> list[str]:
     """Write an option with what it may be given, or with what is refused, for each of its arguments."""
-    return [f"--{name}", *(VALUES[name][which] for _ in OPTIONS[name].takes)]
+    value = VALUES[name][which] if OPTIONS[name].takes else ()
+    return [f"--{name}", *(value if isinstance(value, tuple) else [value] * len(OPTIONS[name].takes))]
 
 
 def needed(option: Option) -> list[str]:

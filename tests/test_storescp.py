@@ -21,7 +21,7 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.assembly import makeStore
 from txdicom.storescp.faults import FaultyStore
-from txdicom.storescp.narration import NarratedStore
+from txdicom.storescp.log.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import StartError
 from txdicom.storescp.tap import makeService

@@ -44,7 +44,7 @@ STALL, IDLE = 8.0, 16.0
 STEP = 0.125
 LONG = 100 * STALL
 #: More than any of the other times.
-PATIENT = {"providerTimeout": 10 * LONG, "sendTimeout": 10 * LONG, "artimTimeout": 10 * LONG}
+PATIENT = {f"{name}Timeout": 10 * LONG for name in ("response", "provider", "send", "artim")}
 ECHO = message(ECHO_CONTEXT, CEchoRQ(1))
 #: A message of many PDUs, both in its command set and in its data set.
 STORE = message(CT_CONTEXT, storeRQ(), dataSet(rest=bytes(100)), 40)

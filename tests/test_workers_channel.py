@@ -50,7 +50,7 @@ class ChannelTests(SynchronousTestCase):
         self.heard: list[str] = []
         self.answers: dict[str, Any] = {}
         self.worker, self.parent, self.pump = connectedServerAndClient(
-            lambda: ParentEnd(self.run_, self.answers),  # type: ignore[arg-type]
+            lambda: ParentEnd(self.run_, lambda _: self.answers),  # type: ignore[arg-type]
             lambda: WorkerEnd(lambda: self.heard.append("stop"), lambda: self.heard.append("hurry")),
         )
 
@@ -120,6 +120,6 @@ class ChannelTests(SynchronousTestCase):
 
     def test_neverConnected(self) -> None:
         """A process that could not be started is told nothing."""
-        end = ParentEnd(FakeRun(), {})  # type: ignore[arg-type]
+        end = ParentEnd(FakeRun(), lambda _: {})  # type: ignore[arg-type]
         end.stop()
         end.close()

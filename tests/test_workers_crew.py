@@ -82,7 +82,7 @@ class CrewTestCase(ConnectionsTestCase):
             OPTIONS,
             "/home",
             ["-v", "104", "\udcff"],
-            {},
+            lambda _: {},
             self.opened.append,
             self.published.append,
         )

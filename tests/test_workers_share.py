@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
@@ -22,10 +23,13 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.admission import refuseAll
 from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.interfaces import IAssociationObserver
-from txdicom.storescp import assembly, tap
+from txdicom.storescp import tap
+from txdicom.storescp.assembly import makeFactory
 from txdicom.storescp.options.groups import listening
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.titles import makeAnswers, makeTitles
 from txdicom.storescp.workers.board import Board, Field
+from txdicom.storescp.workers.channel import ParentEnd
 from txdicom.storescp.workers.parent import WorkersService
 from txdicom.storescp.workers.share import Share
 from txdicom.storescp.workers.tally import Tally
@@ -38,6 +42,7 @@ class FakeChannel:
     """Answers questions about faults."""
 
     def __init__(self) -> None:
+        self.listening: dict[str, Any] = {}
         self.asked: list[tuple[str, Any]] = []
         self.answer: Deferred[Any] = succeed([7, None])
 
@@ -45,6 +50,10 @@ class FakeChannel:
         """Answer."""
         self.asked.append((subject, question))
         return await self.answer
+
+    def hear(self, subject: str, listener: Any) -> None:
+        """Remember who wants to hear of a subject."""
+        self.listening[subject] = listener
 
 
 class Recorder:
@@ -76,7 +85,13 @@ class ShareTests(ShareTestCase):
     def receivers(self, *arguments: str) -> list[Any]:
         """Make the factories of two workers."""
         options = self.optionsOf(*arguments, "-i", "104")
-        return [assembly.makeFactory(options, None, self.reactor, share) for share in self.shares]
+        factories = []
+        for share in self.shares:
+            titles = makeTitles(options, self.reactor, share)
+            factories.append(
+                makeFactory(options, titles.parts[""].providers, titles.entities, IReactorTime(self.reactor), share)
+            )
+        return factories
 
     def test_limits(self) -> None:
         """They count for both, after all that says who may come in."""
@@ -121,7 +136,8 @@ class ShareTests(ShareTestCase):
         self.channel.answer.callback([8, 1])
         self.assertEqual(self.ask(peer), [(1, 0xA702)])
         self.assertEqual([subject for subject, _ in self.channel.asked], ["fault", "fault"])
-        answers = assembly.makeAnswers(self.optionsOf("--fault=n=2:abort", "104"))
+        options = self.optionsOf("--fault=n=2:abort", "104")
+        answers = makeAnswers(options, makeTitles(options, self.reactor))(ParentEnd(None, lambda _: {}))  # type: ignore[arg-type]
         self.assertEqual([answers["fault"]("1.2"), answers["fault"]("1.2")], [(1, None), (2, 0)])
 
 

@@ -43,6 +43,10 @@ class Configuration:
     providerTimeout: float = 300.0
     #: How long a peer may leave what we send unread.
     sendTimeout: float = 60.0
+    #: How long a peer may take to answer a request of ours, counted anew whenever it sends something; 0 for ever.
+    responseTimeout: float = 300.0
+    #: The longest data set of a C-FIND, C-GET, C-MOVE or N- message that we take: those are held in memory.
+    maximumIdentifierLength: int = 1 << 20
     #: Sent in the user information of our A-ASSOCIATE PDUs (PS3.7 D.3.3.2).
     implementationClassUID: str = IMPLEMENTATION_CLASS_UID
     implementationVersionName: str = IMPLEMENTATION_VERSION_NAME

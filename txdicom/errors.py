@@ -11,6 +11,7 @@ Theory of operation::
      +- AssociationAborted     A-ABORT was sent or received
      +- AssociationLost        the connection went away without a release
      +- AssociationTimeout     we ended it because something took too long
+     +- SourceError            what we were to send cannot be read, or is no instance
      +- LocalProtocolError     our own caller asked for what the protocol does not allow now
 
 An error that says what the peer did wrong is never the same class as one that says what our own caller did wrong.
@@ -35,6 +36,7 @@ __all__ = [
     "RejectReason",
     "RejectResult",
     "RejectSource",
+    "SourceError",
 ]
 
 
@@ -168,6 +170,10 @@ class AssociationLost(DICOMError):
 
 class AssociationTimeout(DICOMError):
     """The peer, or one of our own providers, did not do its part in the time it had."""
+
+
+class SourceError(DICOMError):
+    """What was to be sent cannot be read, is not a DICOM instance, or cannot be converted to what the peer takes."""
 
 
 class LocalProtocolError(DICOMError):

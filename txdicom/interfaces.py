@@ -7,39 +7,58 @@ From the wire upwards::
     IUpperLayerUser       what one association tells the layer above it (PS3.8 service primitives)
     IAssociationObserver  watches associations, for logs and counts
     IServiceProvider      a service class: which contexts it offers, and how it answers a request (PS3.7)
-    IDataSetWriter        takes the data set of one request: write*, then exactly one of commit or abort
+    IRequestWriter        takes the data set of one request: write*, then exactly one of commit or abort
+    IDataSetWriter        likewise of an instance that is to be kept
+    IDataSetSource        gives the data set of a request of ours, piece by piece
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
+    IQuerySCP             answers C-FIND: gives the matches
+
+And beside it, for programs that work on what a receiver stores::
+
+    IReceiverPlugin       is told of instances that were stored and of studies that have ended
+    IAnnouncer            tells plugins, in this process or by way of another
 
 Wherever a result may be a Deferred, it may also be a plain value or a coroutine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
+    from txdicom.dimse.answers import Answer
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
     from txdicom.services.storage import ReceivedInstance
+    from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
+    from txdicom.upperlayer.fields import Octets
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
 __all__ = [
+    "IAnnouncer",
     "IAnsweredWriter",
     "IAssociationObserver",
+    "IDataSetSource",
     "IDataSetWriter",
+    "IFileWriter",
     "IPDUReceiver",
+    "IQuerySCP",
+    "IReceiverPlugin",
+    "IRequestWriter",
     "IServiceProvider",
     "IStorageSCP",
     "IUpperLayerUser",
     "IVerificationSCP",
+    "IWithdrawableWriter",
     "Soon",
 ]
 
@@ -135,18 +154,19 @@ class IServiceProvider(Interface):
 
     def requestReceived(
         association: Association, context: PresentationContext, request: Any
-    ) -> Soon[IDataSetWriter] | Soon[int]:
+    ) -> Soon[IDataSetWriter] | Soon[IRequestWriter] | Soon[int] | Soon[Answer] | AsyncIterator[Answer]:
         """
         A request has come whose data set, if it has one, is about to follow.
 
         :param request: a message of one of the `operations`.
-        :return: a writer for the data set, whose `commit` gives the answer, or a status that is the answer; the data
-            set is then drained first. Raising `DIMSEError` answers with its status, anything else is logged and
-            answered 0x0110; the association lives on either way.
+        :return: a writer for the data set, whose `commit` gives the answer, or the answer itself; the data set is then
+            drained first. An answer is a status, an `Answer` with a status and more, or an asynchronous iterator of
+            those, of which the pending ones come first. Raising `DIMSEError` answers with its status, anything else is
+            logged and answered 0x0110; the association lives on either way.
         """
 
 
-class IDataSetWriter(Interface):
+class IRequestWriter(Interface):
     """
     Takes the data set of one request: `write` any number of times, then exactly one of `commit` or `abort`.
 
@@ -163,9 +183,9 @@ class IDataSetWriter(Interface):
         :return: None, or a Deferred that pauses this association (and no other) until it fires.
         """
 
-    def commit() -> Soon[int]:
+    def commit() -> Soon[int] | Soon[Answer] | AsyncIterator[Answer]:
         """
-        The data set is complete: make it last, then return the status.
+        The data set is complete: do what was asked for, then return the answer, as `IServiceProvider` has it.
 
         The response is sent when the result is there, not before.
         """
@@ -174,11 +194,53 @@ class IDataSetWriter(Interface):
         """The data set will not be completed: forget it, leave nothing behind. Must not raise."""
 
 
+class IDataSetWriter(IRequestWriter):
+    """Takes the data set of one instance, and keeps it; the answer is a status."""
+
+    def commit() -> Soon[int]:
+        """The data set is complete: make it last, then return the status."""
+
+
+class IDataSetSource(Interface):
+    """Gives the data set of a request of ours; whoever made it closes it."""
+
+    def read(size: int) -> Octets | Deferred[Octets]:
+        """
+        Return the next bytes; what it raises, or errs with, aborts the association, for half a message has been sent.
+
+        :param size: how many, in bytes; fewer come only at the end, and none after it.
+        """
+
+
 class IAnsweredWriter(IDataSetWriter):
     """A writer that wants to know when its response has been handed to the transport."""
 
     def answered(status: int) -> Soon[None]:
         """Called once, after `commit`. A Deferred delays the next request of this association, and nothing else."""
+
+
+class IFileWriter(IDataSetWriter):
+    """A writer that keeps its instance in a file."""
+
+    path: str = Attribute("Absolute; where the file will be, and after `commit` where it is.")
+
+
+class IWithdrawableWriter(IFileWriter):
+    """
+    A writer whose file can be taken away again after `commit`, before its sender is told of it.
+
+    After `commit` has succeeded, exactly one of the two is called.
+    """
+
+    def keep() -> Soon[None]:
+        """The file stays."""
+
+    def withdraw() -> Soon[None]:
+        """
+        The file goes, and one that it had replaced comes back. Must not raise.
+
+        A file that somebody else has put in its place meanwhile is left alone.
+        """
 
 
 class IVerificationSCP(Interface):
@@ -196,4 +258,75 @@ class IStorageSCP(Interface):
         An instance has begun to arrive; its head has been read, and its UIDs agree with the request's.
 
         :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse (0xA700, ...).
+        """
+
+
+class IReceiverPlugin(Interface):
+    """
+    Is told what a receiver has stored: ``storescp --plugin``.
+
+    What is raised, or what a Deferred or a coroutine fails with, is logged and does no harm, but where `instanceStored`
+    says otherwise. An event that takes longer than ``--exec-timeout`` is cancelled.
+    """
+
+    def instanceStored(event: InstanceStored) -> Soon[None]:
+        """
+        An instance has been stored and its sender told so.
+
+        With ``--exec-sync`` the sender has not been told yet: raising `DIMSEError` withdraws the instance and answers
+        with that status, anything else withdraws it and is answered 0x0110.
+        """
+
+    def studyEnded(event: StudyEnded) -> Soon[None]:
+        """All instances of a study have been told, and no more came for ``--eostudy-timeout``."""
+
+
+class IAnnouncer(Interface):
+    """
+    Is told what is being stored, and tells plugins: `txdicom.storescp.hooks.announcer.Announcer`, or what passes it on
+    to one in another process.
+
+    For each instance there is one `began`, and later one of `gone`, `stored` and `judged`.
+    """
+
+    isFull: bool = Attribute("Whether instances have to wait for `room` before they are taken.")
+
+    def room() -> Deferred[None]:
+        """Return what fires when there is room; it may be cancelled."""
+
+    def began(studyInstanceUID: str) -> None:
+        """An instance of this study, or of none if that is empty, is coming."""
+
+    def gone(studyInstanceUID: str) -> None:
+        """An instance that was coming has not been stored after all."""
+
+    def stored(event: InstanceStored) -> None:
+        """Tell of an instance whose sender knows that it is stored."""
+
+    def alone(path: str) -> Soon[Callable[[], None]]:
+        """Wait until nobody is asked about a file; return what lets go of it."""
+
+    def judge(event: InstanceStored) -> Soon[None]:
+        """
+        Ask about an instance before its sender is told that it is stored.
+
+        :raises Exception: somebody does not agree; see `IReceiverPlugin.instanceStored`.
+        """
+
+    def judged(event: InstanceStored) -> None:
+        """The sender of an instance that was asked about knows that it is stored."""
+
+
+class IQuerySCP(Interface):
+    """Answers C-FIND (PS3.4 Annex C)."""
+
+    def find(association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+        """
+        Give the matches: an ``async def`` that yields them will do.
+
+        No more are asked for than the peer reads, and none after it has cancelled; the iterator is closed then. Raise
+        `DIMSEError` to end with its status.
+
+        :param sopClassUID: the information model that is asked.
+        :param identifier: the keys, as pydicom reads them.
         """

@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
     IProducer,
     IProtocol,
+    IProtocolFactory,
     IPushProducer,
     IReactorTime,
+    IStreamClientEndpoint,
     ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
@@ -47,6 +50,7 @@ from txdicom.upperlayer.pdu import PDU, AAssociateRQ, decodePDU
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 __all__ = [
+    "MemoryEndpoint",
     "MemoryLink",
     "MemoryTransport",
     "RawPeer",
@@ -115,6 +119,32 @@ def connect(
     :param flush: whether to let them talk at once, as far as they get.
     """
     return _linked(factory, association.protocol, size, flush)
+
+
+@implementer(IStreamClientEndpoint)
+class MemoryEndpoint:
+    """
+    An endpoint by which `txdicom.requestor.connect` and others reach an acceptor in memory.
+
+    :ivar links: of all connections so far; nothing moves on them but by `flush`.
+    """
+
+    def __init__(self, factory: AcceptorFactory) -> None:
+        self._factory = factory
+        self.links: list[MemoryLink] = []
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect at once."""
+        protocol = protocolFactory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 104))
+        if protocol is None:
+            return fail(ConnectError())
+        self.links.append(_linked(self._factory, protocol, None, False))
+        return succeed(protocol)
+
+    def flush(self) -> None:
+        """Deliver on all links."""
+        for link in self.links:
+            link.flush()
 
 
 def connectRaw(factory: AcceptorFactory, size: int | None = None) -> RawPeer:

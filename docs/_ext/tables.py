@@ -70,6 +70,12 @@ def options() -> Table:
     return ["Option", "Default", "Meaning"], rows
 
 
+def titleOptions() -> Table:
+    """List the options that an AE title of a configuration file may have."""
+    rows = [[f"--{option.name}", option.help] for option in OPTIONS.values() if option.perTitle]
+    return ["Option", "Meaning"], sorted(rows)
+
+
 def refusedOptions() -> Table:
     """List the options of DCMTK's storescp that are refused."""
     rows = [[", ".join([*option.short, f"--{option.name}"]), option.instead] for option in REFUSED]
@@ -159,6 +165,7 @@ TABLES = {
     "options": options,
     "refused-options": refusedOptions,
     "sop-classes": sopClasses,
+    "title-options": titleOptions,
     "transfer-syntaxes": transferSyntaxes,
     "transitions": transitions,
 }

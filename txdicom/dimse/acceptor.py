@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from itertools import count
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -13,10 +13,9 @@ from twisted.internet.protocol import Factory
 from txdicom.configuration import Configuration
 from txdicom.dimse.admission import Admission
 from txdicom.dimse.association import Association
-from txdicom.dimse.dispatch import ServiceTable
+from txdicom.dimse.entity import ApplicationEntity
 from txdicom.errors import RejectReason, RejectResult
 from txdicom.interfaces import IAssociationObserver, IServiceProvider
-from txdicom.upperlayer.negotiation import AcceptorPolicy, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 from txdicom.upperlayer.transport import ReactorTurn
@@ -33,6 +32,8 @@ class AcceptorFactory(Factory):
     :param clock: timers run on it; None takes the global reactor.
     :param admit: who may come in; None lets everybody in.
     :param observer: told of what happens on every association.
+    :param entities: by called AE title, without padding: who else is to be found here. `providers` and `admit` are for
+        whoever asks for a title that is not among them.
     :ivar associations: those of all connections that have not ended, whether or not they have been established yet.
     """
 
@@ -45,6 +46,7 @@ class AcceptorFactory(Factory):
         clock: IReactorTime | None = None,
         admit: Admission | None = None,
         observer: IAssociationObserver | None = None,
+        entities: Mapping[str, ApplicationEntity] | None = None,
     ) -> None:
         if clock is None:
             # Imported this late because it installs the default reactor, which is the application's to choose.
@@ -52,12 +54,13 @@ class AcceptorFactory(Factory):
 
             clock = IReactorTime(reactor)
         self._clock = clock
-        self._services = ServiceTable(providers)
+        self._anybody = ApplicationEntity(providers, admit)
+        self._entities = dict(entities or {})
         self._configuration = configuration or Configuration()
-        self._admit = admit
         self._observer = observer
         self._turn = ReactorTurn(clock)
         self.associations: set[Association] = set()
+        self._numbers = count(1)
         self._established: set[Association] = set()
         self._perPeer: Counter[str] = Counter()
         # Connections without an association, the oldest first.
@@ -68,19 +71,12 @@ class AcceptorFactory(Factory):
         # Who waits for the end of the last connection, and what ends the patience with those that there are.
         self._disconnecting: list[Deferred[None]] = []
         self._patience: IDelayedCall | None = None
-        self._policy = AcceptorPolicy(
-            presentationContexts=self._services.presentationContexts,
-            maximumLength=self._configuration.maximumPDULength,
-            implementationClassUID=self._configuration.implementationClassUID,
-            implementationVersionName=self._configuration.implementationVersionName,
-        )
-        # The same peers ask for the same again and again. What does not count when requests are compared, the answer
-        # echoes all the same.
-        self._negotiate = lru_cache(maxsize=64)(lambda request, reserved: negotiate(request, self._policy))
 
     def buildProtocol(self, addr: IAddress | None) -> UpperLayerProtocol:
         """Build the protocol of a new connection, with an association on top."""
-        association = Association(self._services, self._configuration, self._clock, self._decide, self._observer)
+        services = self._anybody.services
+        association = Association(services, self._configuration, self._clock, self._decide, self._observer)
+        association.number = next(self._numbers)
         association.peer = addr
         association.protocol = protocol = UpperLayerProtocol(
             association, self._configuration, self._clock, closed=self._closed, turn=self._turn
@@ -138,17 +134,21 @@ class AcceptorFactory(Factory):
             protocol.drop()
 
     def _decide(self, association: Association, request: AAssociateRQ) -> AAssociateAC | AAssociateRJ:
-        answer = self._refusal(association, request) or self._negotiate(request, request.reserved)
+        entity = self._entities.get(association.calledAETitle, self._anybody)
+        answer = self._refusal(entity, association, request) or entity.answer(request, self._configuration)
         if isinstance(answer, AAssociateAC):
+            association.services = entity.services
             self._established.add(association)
             self._perPeer[_hostOf(association)] += 1
             self._idle.pop(association.protocol, None)
         return answer
 
-    def _refusal(self, association: Association, request: AAssociateRQ) -> AAssociateRJ | None:
+    def _refusal(
+        self, entity: ApplicationEntity, association: Association, request: AAssociateRQ
+    ) -> AAssociateRJ | None:
         if self._draining is not None:
             return AAssociateRJ.of(RejectResult.TRANSIENT, RejectReason.TEMPORARY_CONGESTION)
-        refusal = self._admit(association, request) if self._admit is not None else None
+        refusal = entity.admit(association, request) if entity.admit is not None else None
         if refusal is not None:
             return refusal
         configuration = self._configuration

@@ -3,8 +3,9 @@ One association as its users see it: `Association` answers requests with service
 
 Theory of operation. It is the `IUpperLayerUser` of one connection. Requests of the peer become an `Operation` each, one
 at a time and in order: a request that comes while another is being answered is kept, and nothing is read behind it
-(only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests are matched
-with their responses by message ID. An A-RELEASE-RQ is answered when the operation before it is done.
+(only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests go out by the
+`SendQueue`, and are matched with their responses by message ID; each has an `IResponseReceiver`, which takes them. An
+A-RELEASE-RQ is answered when the operation before it is done.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from zope.interface import implementer
 from txdicom.configuration import Configuration
 from txdicom.dimse.commands import CCancelRQ, Command, Request, Response, encodeCommand
 from txdicom.dimse.dispatch import ServiceTable
-from txdicom.dimse.messages import MessageReader, encodeMessage, fragmentLength
+from txdicom.dimse.messages import MessageReader, fragmentLength
 from txdicom.dimse.operation import Operation
+from txdicom.dimse.responses import FirstResponse, IResponseReceiver
+from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import (
     AbortReason,
@@ -33,7 +36,7 @@ from txdicom.errors import (
     MessageError,
     PDUError,
 )
-from txdicom.interfaces import IAssociationObserver, IUpperLayerUser, Soon
+from txdicom.interfaces import IAssociationObserver, IDataSetSource, IUpperLayerUser, Soon
 from txdicom.upperlayer.negotiation import SMALLEST_MAXIMUM_LENGTH, PresentationContext, acceptedContexts
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, aeTitle
 
@@ -52,7 +55,7 @@ class Association:
     """
     One association with one peer.
 
-    :param services: who answers the peer's requests.
+    :param services: who answers the peer's requests; an acceptor may put others in their place when it decides.
     :param configuration: lengths and times.
     :param clock: timers run on it.
     :param decide: answers the A-ASSOCIATE-RQ; needed on the acceptor's side only.
@@ -64,6 +67,8 @@ class Association:
     :ivar callingAETitle: who requested the association, without padding; "" before it was requested.
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
+    :ivar number: tells the associations of one acceptor apart, in logs; 0 on the requestor's side.
+    :ivar receivedLength: how many bytes of data sets the writers of all operations so far have been given.
     :ivar protocol: the upper layer; set by whoever builds it.
     """
 
@@ -77,7 +82,7 @@ class Association:
         decide: Callable[[Association, AAssociateRQ], Soon[AAssociateAC | AAssociateRJ]] | None = None,
         observer: IAssociationObserver | None = None,
     ) -> None:
-        self._services = services
+        self.services = services
         self._configuration = configuration
         self._clock = clock
         self._decide = decide
@@ -87,20 +92,23 @@ class Association:
         self.callingAETitle = ""
         self.calledAETitle = ""
         self.contexts: dict[int, PresentationContext] = {}
-        self._maximumLength = _DEFAULT_MAXIMUM_LENGTH
+        self.number = 0
+        self.receivedLength = 0
+        self._sendQueue = SendQueue(self, _DEFAULT_MAXIMUM_LENGTH)
         self._operation: Operation | None = None
-        # Whose data set is being read: the present operation, or nobody if it is to be drained.
-        self._reading: Operation | None = None
+        # Whose data set is being read: the present operation, a request of ours, or nobody if it is to be drained.
+        self._reading: Operation | IResponseReceiver | None = None
         self._queued: tuple[PresentationContext, Request] | None = None
         self._releasing = False
         self._draining = False
         self._watchdog = Watchdog(self, configuration, clock)
         self._nextMessageID = 0
-        self._requests: dict[int, Deferred[Any]] = {}
+        self._requests: dict[int, IResponseReceiver] = {}
         self._established = False
         self._endReason: Failure | None = None
         self._establishing: list[Deferred[Association]] = []
         self._ending: list[Deferred[None]] = []
+        self._answering: list[Deferred[None]] = []
         # Bound here and not defined as a method: data goes straight from the parser to the reader.
         self._reader = MessageReader(self, configuration.maximumCommandLength)
         self.fragmentsReceived = self._reader.fragmentsReceived
@@ -108,12 +116,17 @@ class Association:
     @property
     def maximumFragmentLength(self) -> int:
         """The largest fragment of a message that the peer accepts, in bytes; 0 for no limit."""
-        return fragmentLength(self._maximumLength) if self._maximumLength else 0
+        return fragmentLength(self._sendQueue.maximumLength) if self._sendQueue.maximumLength else 0
 
     @property
     def maximumDataSetLength(self) -> int:
         """The longest data set that is taken, in bytes; 0 for no limit."""
         return self._configuration.maximumDataSetLength
+
+    @property
+    def maximumIdentifierLength(self) -> int:
+        """The longest data set that is held in memory, in bytes."""
+        return self._configuration.maximumIdentifierLength
 
     @property
     def peerIsDue(self) -> bool:
@@ -124,6 +137,16 @@ class Association:
     def weAreDue(self) -> bool:
         """Whether the peer has to wait for us: an answer is outstanding, or nothing is read for the moment."""
         return self.protocol.receivingPaused or (self._operation is not None and not self._reader.inMessage)
+
+    @property
+    def responseIsDue(self) -> bool:
+        """Whether the peer has all that it needs to answer a request of ours."""
+        return bool(self._requests) and not self._sendQueue.busy
+
+    @property
+    def endReason(self) -> Failure | None:
+        """Why the association is over, as `IUpperLayerUser.associationEnded` was told; None while it is not."""
+        return self._endReason
 
     # What the upper layer tells us (IUpperLayerUser).
 
@@ -147,7 +170,7 @@ class Association:
             raise PDUError(
                 AbortReason.INVALID_PDU_PARAMETER_VALUE, f"a maximum length of {announced} leaves no room for data"
             )
-        self._maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
+        self._sendQueue.maximumLength = _DEFAULT_MAXIMUM_LENGTH if announced is None else announced
         self._established = True
         self._watchdog.start()
         if self._observer is not None:
@@ -168,14 +191,17 @@ class Association:
         self._endReason = reason
         self._watchdog.stop()
         self._queued = self._reading = None
+        self._sendQueue.stop()
         operation, self._operation = self._operation, None
         if operation is not None:
+            self.receivedLength += operation.receivedLength
             operation.abort(reason)
         if self._observer is not None:
             self._observer.associationEnded(self, reason)
         requests, self._requests = self._requests, {}
         for request in requests.values():
-            request.errback(reason)
+            request.requestFailed(reason)
+        self._tellIfAnswered()
         establishing, self._establishing = self._establishing, []
         for early in establishing:
             early.errback(reason)
@@ -205,7 +231,9 @@ class Association:
             return
         request = cast("Request | CCancelRQ", command)
         if isinstance(request, CCancelRQ):
-            # Nothing that can be cancelled is provided, and a C-CANCEL is never answered (PS3.7 9.3.2.3).
+            # It is never answered itself, and may well come when its operation is over (PS3.7 9.3.2.3).
+            if self._operation is not None:
+                self._operation.cancel(request.messageIDBeingRespondedTo)
             return
         if self._operation is None:
             self._startOperation(context, request)
@@ -225,30 +253,33 @@ class Association:
             reading.dataSetReceived()
 
     def _responseReceived(self, response: Response) -> None:
-        waiting = self._requests.pop(response.messageIDBeingRespondedTo, None)
+        waiting = self._requests.get(response.messageIDBeingRespondedTo)
         if waiting is None:
             raise MessageError(f"a response to message {response.messageIDBeingRespondedTo}, which is not outstanding")
-        waiting.callback(response)
+        self._reading = waiting
+        waiting.responseReceived(response)
 
     # What operations ask of us.
 
     def _startOperation(self, context: PresentationContext, request: Request) -> None:
         self._operation = self._reading = operation = Operation(self, context, request)
         try:
-            provider = self._services.providerOf(request)
+            provider = self.services.providerOf(request)
         except DIMSEError:
             operation.refuse(Failure())
         else:
             operation.start(provider)
 
-    def respond(self, context: PresentationContext, response: Response) -> None:
-        """Send the response of the present operation."""
-        self.protocol.send(encodeMessage(context.contextID, encodeCommand(response), None, self._maximumLength))
+    def respond(self, context: PresentationContext, response: Response, dataSet: bytes | None = None) -> None:
+        """Send a response of the present operation."""
+        self._sendQueue.answer(context.contextID, encodeCommand(response), dataSet)
         if self._observer is not None:
             self._observer.commandSent(self, context, response)
 
     def operationFinished(self) -> None:
         """The present operation has been answered: on with what waited for it."""
+        if self._operation is not None:
+            self.receivedLength += self._operation.receivedLength
         self._operation = None
         queued, self._queued = self._queued, None
         if self._releasing:
@@ -270,6 +301,11 @@ class Association:
         if pause:
             self.protocol.pauseReceiving(timer)
         return timer
+
+    def keepWaiting(self, timer: IDelayedCall) -> None:
+        """A part of what is waited for is there: the time for the rest begins anew."""
+        if timer.active():
+            timer.reset(self._configuration.providerTimeout)
 
     def stopWaiting(self, timer: IDelayedCall) -> None:
         """What was waited for is there."""
@@ -302,30 +338,82 @@ class Association:
         )
 
     def nextMessageID(self) -> int:
-        """Return a message ID that no outstanding request has, 1 to 65535."""
+        """Return a message ID that no outstanding request has, 1 to 65535; raises `LocalProtocolError` without one."""
         while True:
             self._nextMessageID = self._nextMessageID % 0xFFFF + 1
             if self._nextMessageID not in self._requests:
                 return self._nextMessageID
+            if len(self._requests) == 0xFFFF:
+                raise LocalProtocolError("65535 requests are outstanding")
 
-    def request(self, context: PresentationContext, command: Request, dataSet: bytes | None = None) -> Deferred[Any]:
+    def request(
+        self, context: PresentationContext, command: Request, dataSet: bytes | IDataSetSource | None = None
+    ) -> Deferred[Any]:
         """
-        Send a request.
+        Send a request that one response answers.
 
         :param command: its message ID comes from `nextMessageID`.
         :param dataSet: the data set encoded in the context's transfer syntax, if the command announces one.
-        :return: the `Response`; errs with why the association ended, if it does before.
+        :return: the `Response`; errs with why the association ended, if it does before. To cancel it takes the request
+            back, or aborts the association if it has been sent.
+        :raises LocalProtocolError: there is no established association.
+        """
+        first = FirstResponse(self, command.messageID)
+        self.ask(context, command, first, dataSet)
+        return first.answered
+
+    def ask(
+        self,
+        context: PresentationContext,
+        command: Request,
+        receiver: IResponseReceiver,
+        dataSet: bytes | IDataSetSource | None = None,
+    ) -> None:
+        """
+        Send a request as soon as the asynchronous operations window has room for it.
+
+        :param receiver: told of the responses; it calls `requestFinished` at the last one.
         :raises LocalProtocolError: there is no established association.
         """
         if self._endReason is not None:
             raise LocalProtocolError("the association is over")
-        message = encodeMessage(context.contextID, encodeCommand(command), dataSet, self._maximumLength)
-        self.protocol.send(message)
-        waiting: Deferred[Any] = Deferred()
-        self._requests[command.messageID] = waiting
+        self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
+        self._requests[command.messageID] = receiver
+        self._watchdog.expectResponse()
         if self._observer is not None:
             self._observer.commandSent(self, context, command)
+
+    def requestFinished(self, messageID: int) -> None:
+        """A request of ours has its last response."""
+        del self._requests[messageID]
+        self._sendQueue.finished()
+        self._tellIfAnswered()
+
+    def whenAnswered(self) -> Deferred[None]:
+        """Return a Deferred that fires when no request of ours is outstanding, if only because it is over."""
+        waiting: Deferred[None] = Deferred()
+        self._answering.append(waiting)
+        self._tellIfAnswered()
         return waiting
+
+    def _tellIfAnswered(self) -> None:
+        if self._answering and not self._requests:
+            answering, self._answering = self._answering, []
+            for waiting in answering:
+                waiting.callback(None)
+
+    def cancelRequest(self, context: PresentationContext, messageID: int) -> None:
+        """Ask the peer to end a request of ours early (C-CANCEL, PS3.7 9.3.2.3); it may take its time."""
+        if messageID in self._requests:
+            self._sendQueue.answer(context.contextID, encodeCommand(CCancelRQ(messageID)))
+
+    def giveUp(self, messageID: int) -> None:
+        """Take a request of ours back; one that has been sent can be ended by an abort only."""
+        if self._sendQueue.withdraw(messageID):
+            del self._requests[messageID]
+            self._tellIfAnswered()
+        elif messageID in self._requests:
+            self.abort(AssociationAborted(AbortSource.SERVICE_USER, 0, False, "a request was cancelled"))
 
     def whenEstablished(self) -> Deferred[Association]:
         """Return a Deferred of this association that fires when it may be used, and errs if that will not be."""

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from txdicom.dimse.commands import Command, decodeCommand
 from txdicom.errors import MessageError
+from txdicom.upperlayer.fields import Octets
 
-__all__ = ["IMessageReceiver", "MessageReader", "encodeMessage", "fragmentLength"]
+__all__ = ["IMessageReceiver", "MessageReader", "encodeDataSet", "encodeMessage", "fragmentLength"]
 
 #: Bits of the message control header (PS3.8 E.2); the other six are reserved.
 _COMMAND = 0b01
@@ -139,18 +140,29 @@ def encodeMessage(contextID: int, command: bytes, dataSet: bytes | None, maximum
     if length + _PDV_OVERHEAD <= (maximumLength or _UNLIMITED) and dataSet is None:
         # Nearly all that an SCP ever sends.
         return _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, _COMMAND | _LAST) + command
-    pieces = list(_fragments(contextID, _COMMAND, command, maximumLength))
+    pieces = [*_fragments(contextID, _COMMAND, command, maximumLength, True)]
     if dataSet is not None:
-        pieces += _fragments(contextID, 0, dataSet, maximumLength)
+        pieces += _fragments(contextID, 0, dataSet, maximumLength, True)
     return b"".join(pieces)
 
 
-def _fragments(contextID: int, kind: int, data: bytes, maximumLength: int) -> Iterator[bytes]:
+def encodeDataSet(contextID: int, dataSet: Octets, maximumLength: int, last: bool) -> list[Octets]:
+    """
+    Encode a part of a data set as P-DATA-TF PDUs of one PDV each, in pieces that refer to it.
+
+    :param dataSet: of a length that `fragmentLength` divides, but for the last part.
+    :param maximumLength: as for `encodeMessage`.
+    :param last: whether the data set ends with it.
+    """
+    return list(_fragments(contextID, 0, dataSet, maximumLength, last))
+
+
+def _fragments(contextID: int, kind: int, data: Octets, maximumLength: int, last: bool) -> Iterator[Octets]:
     step = fragmentLength(maximumLength or _UNLIMITED)
     view = memoryview(data)
     for start in range(0, max(len(data), 1), step):
         fragment = view[start : start + step]
-        control = kind | (_LAST if start + step >= len(data) else 0)
+        control = kind | (_LAST if last and start + step >= len(data) else 0)
         length = len(fragment)
         yield _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, control)
-        yield bytes(fragment)
+        yield fragment

@@ -9,6 +9,8 @@ left of the data set is drained, so every request that came whole is answered ex
                   |               |         |
                   +---- error ----+---------+-----> response
 
+What is answered by more than one response gives an iterator of them instead of a status: see `txdicom.dimse.answers`.
+
 Each arrow may wait for a Deferred, under a timeout. While the provider or `write` is waited for, the association reads
 nothing; while `commit` or `answered` is, it reads on, up to the next request.
 """
@@ -16,18 +18,20 @@ nothing; while `commit` or `answered` is, it reads on, up to the next request.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txdicom.dimse.answers import Answer, GivenAnswer, answerEach
 from txdicom.dimse.commands import Request, Response, responseTo
 from txdicom.dimse.status import Status
-from txdicom.errors import AssociationLost, DIMSEError
-from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider
+from txdicom.errors import AssociationLost, DIMSEError, LocalProtocolError
+from txdicom.interfaces import IAnsweredWriter, IRequestWriter, IServiceProvider
 from txdicom.soon import isLater
 from txdicom.upperlayer.negotiation import PresentationContext
 
@@ -43,10 +47,12 @@ class Operation:
 
     :param association: it paces and sends for us, and is told by `operationFinished` when we are done.
     :param context: the presentation context that the request came on.
+    :ivar cancelled: whether the peer has asked to end it early.
     """
 
     __slots__ = (
         "_answer",
+        "_answering",
         "_association",
         "_committing",
         "_complete",
@@ -54,6 +60,7 @@ class Operation:
         "_room",
         "_timer",
         "_writer",
+        "cancelled",
         "context",
         "request",
     )
@@ -64,7 +71,7 @@ class Operation:
         self._association = association
         self.context = context
         self.request = request
-        self._writer: IDataSetWriter | None = None
+        self._writer: IRequestWriter | None = None
         # The answer, as soon as it is known; from then on the data set is drained.
         self._answer: Response | None = None
         # How many bytes more the data set may have.
@@ -75,6 +82,14 @@ class Operation:
         self._complete = False
         self._committing = False
         self._over = False
+        # Sends a series of answers.
+        self._answering: Deferred[Any] | None = None
+        self.cancelled = False
+
+    @property
+    def receivedLength(self) -> int:
+        """How many bytes of the data set the writer has been given."""
+        return (self._association.maximumDataSetLength or sys.maxsize) - self._room
 
     def start(self, provider: IServiceProvider) -> None:
         """Hand the request to its provider."""
@@ -113,9 +128,22 @@ class Operation:
         if self._timer is None:
             self._commit()
 
+    def cancel(self, messageID: int) -> None:
+        """The peer sent a C-CANCEL; it counts if it names this request and more than one answer was to come."""
+        self.cancelled = messageID == self.request.messageID
+
+    async def answerPending(self, answer: Answer) -> None:
+        """Send one of several answers; return when there is room for the next."""
+        self._association.respond(self.context, answer.to(self.request), answer.dataSet)
+        if self._timer is not None:
+            self._association.keepWaiting(self._timer)
+        await self._association.protocol.whenWritable()
+
     def abort(self, reason: Failure) -> None:
         """The association has ended: the writer is told, and no answer will be sent."""
         self._over = True
+        if self._answering is not None:
+            self._answering.cancel()
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
@@ -153,11 +181,12 @@ class Operation:
         self._association.abort()
         self._association.stopWaiting(timer)
 
-    def _providerAnswered(self, result: IDataSetWriter | int | Failure | None) -> None:
+    def _providerAnswered(self, result: IRequestWriter | int | Answer | AsyncIterator[Answer] | Failure | None) -> None:
         if result is None or isinstance(result, (int, Failure)):
             self._answer = self._responseOf(result)
         else:
-            self._writer = result
+            kind: type = type(result)
+            self._writer = GivenAnswer(cast("Answer", result)) if _isAnswer(kind) else cast("IRequestWriter", result)
             if self._over:
                 self._abortWriter(Failure(AssociationLost("the association ended before its provider was ready")))
         if not self.request.hasDataSet:
@@ -181,10 +210,15 @@ class Operation:
             self._attempt(self._committed, False, self._writer.commit)
 
     def _committed(self, result: object) -> None:
+        if not isinstance(result, int) and isinstance(result, AsyncIterator):
+            self._answering = answering = Deferred.fromCoroutine(answerEach(self, result))
+            self._attempt(self._committed, False, lambda: answering)
+            return
         response = self._responseOf(result)
         if self._over:
             return
-        self._association.respond(self.context, response)
+        dataSet = result.dataSet if isinstance(result, Answer) and response.hasDataSet else None
+        self._association.respond(self.context, response, dataSet)
         if IAnsweredWriter.providedBy(self._writer):
             self._attempt(self._finished, False, self._writer.answered, response.status)
         else:
@@ -200,7 +234,12 @@ class Operation:
         """Make the response that says how a provider or a writer has ended, and log what nobody expected."""
         if isinstance(result, int) and not isinstance(result, bool) and 0 <= result <= 0xFFFF:
             return responseTo(self.request, result)
-        failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
+        try:
+            if isinstance(result, Answer):
+                return result.to(self.request)
+            failure = result if isinstance(result, Failure) else Failure(TypeError(f"{result!r} is not a status"))
+        except LocalProtocolError:
+            failure = Failure()
         error = failure.value
         if isinstance(error, DIMSEError):
             return responseTo(self.request, error.status, error.comment, error.offendingElements)
@@ -221,3 +260,9 @@ class Operation:
             writer.abort(reason)
         except Exception:
             self._log.failure("a writer could not be aborted")
+
+
+@lru_cache(maxsize=256)
+def _isAnswer(kind: type) -> bool:
+    # Remembered, for to ask an abstract base class takes longer than all else that is done about a provider's result.
+    return issubclass(kind, (Answer, AsyncIterator))

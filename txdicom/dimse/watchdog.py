@@ -3,8 +3,8 @@ Ends associations that no longer move: `Watchdog`.
 
 Theory of operation. One timer an association, and nothing else, watches it: at every tick it looks at how many bytes
 have come since the last. A peer that owes us the rest of a message or of a PDU has to keep up a minimum, so neither
-silence nor a drip of single bytes keeps an association. Between messages a peer may be silent for as long as the
-configuration allows. While it waits for us, and not we for it, it is left in peace.
+silence nor a drip of single bytes keeps an association. Between messages, and before it answers what we ask, a peer
+may be silent for as long as the configuration allows. While it waits for us, and not we for it, it is left in peace.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ _TICKS = 8
 _NOTHING = "nothing"
 _REST = "the rest of a message has not come"
 _MESSAGE = "no message has come"
+_RESPONSE = "no response has come"
 
 
 class Watchdog:
     """
     Watches one established association.
 
-    :param configuration: `socketTimeout`, `minimumProgress` and `dimseTimeout` count.
+    :param configuration: `socketTimeout`, `minimumProgress`, `responseTimeout` and `dimseTimeout` count.
     """
 
     __slots__ = (
@@ -66,6 +67,13 @@ class Watchdog:
         if self._interval:
             self._tick()
 
+    def expectResponse(self) -> None:
+        """We have asked the peer something, which not every association does."""
+        interval = self._configuration.responseTimeout / _TICKS
+        if interval and not self._interval:
+            self._interval = interval
+            self._tick()
+
     def stop(self) -> None:
         """Watch no more."""
         timer, self._timer = self._timer, None
@@ -94,4 +102,6 @@ class Watchdog:
             return _NOTHING, 0.0, 0
         if self._association.peerIsDue:
             return _REST, self._configuration.socketTimeout, self._configuration.minimumProgress
+        if self._association.responseIsDue:
+            return _RESPONSE, self._configuration.responseTimeout, 1
         return _MESSAGE, self._configuration.dimseTimeout, 1

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 from txdicom.dimse.commands import CommandField, CStoreRQ, CStoreRSP
 from txdicom.dimse.status import Status
@@ -67,7 +67,8 @@ class StorageService:
     Offers storage as an SCP.
 
     :param provider: takes the instances.
-    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others.
+    :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
+        well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
     :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
         `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
@@ -79,13 +80,15 @@ class StorageService:
     def __init__(
         self,
         provider: IStorageSCP,
-        sopClasses: Sequence[str] = STORAGE_SOP_CLASSES,
+        sopClasses: Sequence[str] | Mapping[str, TransferSyntaxes] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
         wanted: Collection[int] = (),
     ) -> None:
         self._provider = provider
         self._wanted = frozenset(wanted)
-        self.presentationContexts: Mapping[str, TransferSyntaxes] = dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        self.presentationContexts: Mapping[str, TransferSyntaxes] = (
+            sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
+        )
 
     def requestReceived(
         self, association: Association, context: PresentationContext, request: CStoreRQ
@@ -98,7 +101,7 @@ class StorageService:
         return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
 
 
-@implementer(IAnsweredWriter)
+@implementer(IDataSetWriter)
 class _IdentifiedWriter:
     """
     Holds the first bytes of a data set until they have told which instance it is, then becomes the store's own writer.
@@ -157,8 +160,8 @@ class _IdentifiedWriter:
             self._writer.abort(reason)
 
     def answered(self, status: int) -> Soon[None]:
-        """Tell the store's writer, if it wants to know."""
-        return self._writer.answered(status) if IAnsweredWriter.providedBy(self._writer) else None
+        """Tell the store's writer, which wants to know: else we do not provide this ourselves."""
+        return cast("IAnsweredWriter", self._writer).answered(status)
 
     def _identify(self) -> ReceivedInstance:
         attributes = self._head.attributes
@@ -194,6 +197,9 @@ class _IdentifiedWriter:
         self._writer = writer
         # From here on the store's writer is called without a detour.
         self.write = writer.write  # type: ignore[method-assign]
+        self.commit = writer.commit  # type: ignore[method-assign]
+        if IAnsweredWriter.providedBy(writer):
+            directlyProvides(self, IAnsweredWriter)
         return writer.write(fragments)
 
     async def _openLater(self, opening: Awaitable[IDataSetWriter], fragments: list[memoryview]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -28,12 +29,15 @@ from txdicom.storage.filewriter import Duplicates, FileWriter, refusal
 from txdicom.storage.naming import NameOf, nameOfInstance
 from txdicom.storage.outputdirectory import OutputDirectory
 from txdicom.storage.outputform import Conversion, OutputForm
+from txdicom.storage.withdrawal import WithdrawableWriter
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
 __all__ = ["DiscardingStore", "Duplicates", "FileStore"]
 
+#: The usual name, of which there is nothing more to ask: it begins with a letter, and has no separator.
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
 #: What a part of a path must not be.
 _ELSEWHERE = frozenset({b"", b".", b".."})
 #: What the system says of a directory that has been removed, here or on the server that it comes from.
@@ -55,6 +59,7 @@ class FileStore:
     :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
     :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
     :param form: what the files have in them.
+    :param withdrawable: have files that can be taken away again when they have their names (`IWithdrawableWriter`).
     :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
     """
 
@@ -65,6 +70,7 @@ class FileStore:
         duplicates: Duplicates = Duplicates.OVERWRITE,
         minimumFreeSpace: int = 0,
         fsync: bool = False,
+        withdrawable: bool = False,
         form: OutputForm | None = None,
         disk: Disk | None = None,
     ) -> None:
@@ -73,6 +79,8 @@ class FileStore:
         self._duplicates = duplicates
         self._minimumFreeSpace = minimumFreeSpace
         self._fsync = fsync
+        self._writerClass = WithdrawableWriter if withdrawable else FileWriter
+        self._needsHardLinks = withdrawable or duplicates is not Duplicates.OVERWRITE
         self._form = form or OutputForm()
         self._disk = disk or Disk()
         self._serial = count()
@@ -84,7 +92,8 @@ class FileStore:
         """
         Open the directory, unless it is open.
 
-        :raises OSError: it cannot be opened or written to, or `duplicates` needs hard links and there are none.
+        :raises OSError: it cannot be opened or written to, or `duplicates` or `withdrawable` need hard links and there
+            are none.
         """
         self._held().release()
 
@@ -136,7 +145,9 @@ class FileStore:
         try:
             if self._minimumFreeSpace and freeSpace(directory.descriptor) < self._minimumFreeSpace:
                 raise OSError(errno.ENOSPC, f"less than {self._minimumFreeSpace} bytes are free")
-            return FileWriter(self._disk, directory, temporary, name, head, self._duplicates, self._fsync, conversion)
+            return self._writerClass(
+                self._disk, directory, temporary, name, head, self._duplicates, self._fsync, conversion
+            )
         except Exception:
             directory.release()
             raise
@@ -145,7 +156,7 @@ class FileStore:
         """Return the directory, opened if it is not, and held for the caller."""
         with self._lock:
             if self._directory is None:
-                self._directory = OutputDirectory(self._path, self._duplicates is not Duplicates.OVERWRITE)
+                self._directory = OutputDirectory(self._path, self._needsHardLinks)
                 if self._directory.isRemote:
                     self._disk.distrust()
             self._directory.hold()
@@ -162,6 +173,8 @@ class FileStore:
 
 def _staysBelow(name: str) -> bool:
     """Whether a relative path leads to a file in a given directory, or below, and to nothing elsewhere."""
+    if _PLAIN_NAME.fullmatch(name):
+        return True
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IDataSetWriter, Soon
+from txdicom.interfaces import IFileWriter, Soon
 from txdicom.storage.disk import Disk
 from txdicom.storage.folder import Folder
 from txdicom.storage.outputdirectory import CREATE, CREATE_READABLE, OutputDirectory
@@ -61,7 +61,7 @@ def refusal(name: str, done: str, error: OSError) -> DIMSEError:
     return DIMSEError(Status.OUT_OF_RESOURCES, f"file cannot be {done}: {error.strerror}")
 
 
-@implementer(IDataSetWriter)
+@implementer(IFileWriter)
 class FileWriter:
     """
     Writes one file.
@@ -122,6 +122,11 @@ class FileWriter:
         self._doing = "completed"
         access = CREATE if conversion is None else CREATE_READABLE
         self._file = os.open(temporary, access, 0o666, dir_fd=directory.run)
+
+    @property
+    def path(self) -> str:
+        """Where the file will be, and after `commit` where it is."""
+        return os.path.join(self._directory.path, self._name)
 
     def write(self, fragments: list[memoryview]) -> Soon[None]:
         """
@@ -330,7 +335,9 @@ class FileWriter:
                 taken = middle
             else:
                 free = middle
-        next(number for number in count(free) if self._link(directory, f"{name}.{number}"))
+        names = (f"{name}.{number}" for number in count(free))
+        found = next(name for name in names if self._link(directory, name))
+        self._name = self._name[: -len(name)] + found
 
     def _close(self) -> None:
         file, self._file = self._file, -1

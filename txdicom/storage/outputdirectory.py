@@ -31,6 +31,7 @@ class OutputDirectory:
 
     :param path: where it is.
     :param hardLinks: whether files will be given names by link(2).
+    :ivar path: where it was when it was opened.
     :ivar descriptor: of the directory.
     :ivar run: descriptor of where files are before they have their names.
     :ivar isRemote: whether the file system waits for another machine.
@@ -38,6 +39,7 @@ class OutputDirectory:
     """
 
     def __init__(self, path: str, hardLinks: bool) -> None:
+        self.path = path
         self.descriptor = os.open(path, _OPEN_DIRECTORY)
         try:
             removeStale(self.descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
@@ -19,27 +21,35 @@ from txdicom.dimse.admission import (
     firstRefusal,
     refuseAll,
 )
-from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageSCP
+from txdicom.dimse.entity import ApplicationEntity
+from txdicom.dimse.observers import Observers
+from txdicom.interfaces import IAnnouncer, IAssociationObserver, IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.storescp.faults import FaultPlan, FaultyStore, longestDelay
-from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
-from txdicom.storescp.narration import AssociationLog, NarratedStore
-from txdicom.storescp.options import Options
+from txdicom.storage.naming import Naming
+from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.files import makeDuplicates, makeForm
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.command import CommandPlugin
+from txdicom.storescp.hooks.plugins import loadPlugin
+from txdicom.storescp.hooks.renaming import renameFiles
+from txdicom.storescp.hooks.store import HookedStore
+from txdicom.storescp.log.narration import AssociationLog, NarratedStore
+from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
-from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
+from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 
 if TYPE_CHECKING:
     from txdicom.storescp.tls.connection import ConnectionCreator
-    from txdicom.storescp.workers.channel import Answer
-    from txdicom.storescp.workers.share import Share
+    from txdicom.storescp.workers.share import Questions, Share
 
 __all__ = [
+    "hasHooks",
     "makeAdmission",
-    "makeAnswers",
+    "makeAnnouncer",
     "makeConfiguration",
     "makeConnectionCreator",
     "makeEndpoints",
@@ -58,7 +68,7 @@ _LONGEST_PASSWORD = 1024
 _log = Logger("storescp")
 
 
-def makeEndpoints(options: Options) -> list[str]:
+def makeEndpoints(options: Mapping[str, Any]) -> list[str]:
     """Say where to listen, in Twisted's notation."""
     descriptions = list(options["endpoints"])
     if options["port"] is not None:
@@ -67,55 +77,71 @@ def makeEndpoints(options: Options) -> list[str]:
 
 
 def makeFactory(
-    options: Options, files: FileStore | None, clock: IReactorTime, share: Share | None = None
+    options: Mapping[str, Any],
+    providers: Iterable[IServiceProvider],
+    entities: Mapping[str, ApplicationEntity],
+    clock: IReactorTime,
+    share: Share | None = None,
 ) -> AcceptorFactory:
     """
     Build what accepts associations and answers their requests.
 
+    :param providers: what there is for all AE titles that are not among the entities.
     :param share: what the receiver has in common with others, if it is one of several workers.
     """
     configuration = makeConfiguration(options)
     admission = makeAdmission(options)
-    observer: IAssociationObserver | None = makeObserver(options)
+    observer = makeObserver(options, clock)
     if share is not None:
         admission = share.admission(admission, configuration)
         observer = share.observer(observer)
         configuration = share.configuration(configuration)
-    providers = makeProviders(options, makeStore(options, files, clock, share))
-    return AcceptorFactory(providers, configuration, clock, admit=admission, observer=observer)
+    return AcceptorFactory(providers, configuration, clock, admit=admission, observer=observer, entities=entities)
 
 
-def makeAnswers(options: Options) -> dict[str, Answer]:
-    """Say who answers what workers ask their parent: by the subject, what is decided in one place for all of them."""
-    return {"fault": FaultPlan(options["faults"]).draw}
+def makeProviders(
+    options: Mapping[str, Any], store: IStorageSCP, wanted: frozenset[int] = frozenset()
+) -> list[IServiceProvider]:
+    """
+    Say which services there are.
 
-
-def makeProviders(options: Options, store: IStorageSCP) -> list[IServiceProvider]:
-    """Say which services there are."""
+    :param wanted: the tags of elements of data sets that the store needs.
+    """
+    contexts = options["presentation-contexts"]
+    if contexts is not None:
+        providers: list[IServiceProvider] = []
+        storing = dict(contexts)
+        if VERIFICATION in storing:
+            providers.append(VerificationService(transferSyntaxes=storing.pop(VERIFICATION)))
+        return [*providers, StorageService(store, storing, wanted=wanted)]
     transferSyntaxes = options["transfer-syntaxes"]
     return [
         VerificationService(transferSyntaxes=transferSyntaxes),
-        StorageService(store, _sopClasses(options), transferSyntaxes, makeNaming(options).wanted),
+        StorageService(store, _sopClasses(options), transferSyntaxes, wanted),
     ]
 
 
-def _sopClasses(options: Options) -> tuple[str, ...]:
+def _sopClasses(options: Mapping[str, Any]) -> tuple[str, ...]:
     if options["promiscuous"]:
         return (OTHER_STORAGE_SOP_CLASSES,)
     return tuple(FILE_PREFIXES) if options["all-storage-classes"] else STORAGE_SOP_CLASSES
 
 
-def makeObserver(options: Options) -> AssociationLog | None:
+def makeObserver(options: Mapping[str, Any], clock: IReactorTime) -> IAssociationObserver | None:
     """Build what tells of associations, if it is wanted."""
-    if not options["verbose"]:
-        return None
-    return AssociationLog(_log, debug=options["debug"], refusing=options["refuse"])
+    observers: list[IAssociationObserver] = []
+    if options["verbose"]:
+        refusing, contexts = options["refuse"], options["verbose-pc"]
+        observers.append(AssociationLog(_log, options["debug"], refusing, contexts))
+    if options["log-json"]:
+        observers.append(AssociationSummaries(_log, clock))
+    return Observers(observers) if observers else None
 
 
-def makeConfiguration(options: Options) -> Configuration:
+def makeConfiguration(options: Mapping[str, Any]) -> Configuration:
     """Gather the bounds and times."""
     # A delay that was asked for is no reason to give a provider up; a store begins and writes in one step.
-    longest = max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"])
+    longest = max(map(_longestDelay, (options, *options["titles"].values())))
     return Configuration(
         maximumPDULength=options["max-pdu"],
         maximumDataSetLength=options["max-object-size"],
@@ -129,7 +155,12 @@ def makeConfiguration(options: Options) -> Configuration:
     )
 
 
-def makeAdmission(options: Options) -> Admission:
+def _longestDelay(options: Mapping[str, Any]) -> float:
+    sleeping = float(max(options["sleep-after"], 2 * options["sleep-during"]) + longestDelay(options["faults"]))
+    return sleeping + (options["exec-timeout"] if options["exec-sync"] else 0.0)
+
+
+def makeAdmission(options: Mapping[str, Any]) -> Admission:
     """Say who may come in."""
     policies: list[Admission] = []
     if options["refuse"]:
@@ -147,7 +178,7 @@ def makeAdmission(options: Options) -> Admission:
     return firstRefusal(policies)
 
 
-def makeTLSSettings(options: Options) -> TLSSettings:
+def makeTLSSettings(options: Mapping[str, Any]) -> TLSSettings:
     """
     Gather what is said about TLS, where it is on.
 
@@ -170,7 +201,7 @@ def makeTLSSettings(options: Options) -> TLSSettings:
     )
 
 
-def _password(options: Options) -> bytes | None:
+def _password(options: Mapping[str, Any]) -> bytes | None:
     if options["null-passwd"]:
         return b""
     if options["passwd-file"] is not None:
@@ -182,7 +213,7 @@ def _password(options: Options) -> bytes | None:
     return None if options["use-passwd"] is None else os.fsencode(options["use-passwd"])
 
 
-def makeConnectionCreator(options: Options) -> ConnectionCreator | None:
+def makeConnectionCreator(options: Mapping[str, Any]) -> ConnectionCreator | None:
     """
     Prepare TLS, if it is on.
 
@@ -206,13 +237,12 @@ def makeListener(factory: AcceptorFactory, creator: ConnectionCreator | None, cl
     return secure(factory, creator, clock)
 
 
-def makeFileStore(options: Options, reactor: Any) -> FileStore:
+def makeFileStore(options: Mapping[str, Any], reactor: Any, naming: Naming) -> FileStore:
     """
     Build the store that keeps files.
 
     :raises OSError: it cannot work with its directory.
     """
-    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
         naming=naming.name,
@@ -220,6 +250,7 @@ def makeFileStore(options: Options, reactor: Any) -> FileStore:
         duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
+        withdrawable=options["exec-sync"] and hasHooks(options),
         disk=Disk(reactor),
     )
 
@@ -230,13 +261,54 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def hasHooks(options: Mapping[str, Any]) -> bool:
+    """Whether anybody wants to hear of instances and studies."""
+    names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
+    return any(options[name] for name in names)
+
+
+def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
+    """
+    Build what tells commands and plugins of instances and studies, if there are any.
+
+    :raises ValueError: a plugin cannot be used; the message is a sentence about it.
+    """
+    if not hasHooks(options):
+        return None
+    plugins = [loadPlugin(name) for name in options["plugins"]]
+    onReception, onEndOfStudy = options["exec-on-reception"], options["exec-on-eostudy"]
+    if onReception is not None or onEndOfStudy is not None:
+        plugins.append(CommandPlugin(reactor, onReception, onEndOfStudy))
+    return Announcer(
+        plugins,
+        IReactorTime(reactor),
+        timeLimit=options["exec-timeout"],
+        atOnce=options["exec-at-once"],
+        studyTimeout=options["eostudy-timeout"],
+        rename=partial(renameFiles, Disk(reactor)) if options["rename-on-eostudy"] else None,
+    )
+
+
 def makeStore(
-    options: Options, files: FileStore | None, clock: IReactorTime, share: Share | None = None
+    options: Mapping[str, Any],
+    files: IStorageSCP | None,
+    clock: IReactorTime,
+    announcer: IAnnouncer | None = None,
+    questions: Questions | None = None,
 ) -> IStorageSCP:
-    """Build what takes the instances: a store, and around it what the options ask for."""
-    store: IStorageSCP = files or DiscardingStore()
+    """
+    Build what takes the instances: a store, and around it what the options ask for.
+
+    :param files: the store; None keeps nothing.
+    :param announcer: is told of what is stored.
+    :param questions: how to ask the parent, for one of several workers.
+    """
+    store = files or DiscardingStore()
+    if announcer is not None:
+        store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
-        store = FaultyStore(store, clock, options["faults"], None if share is None else share.drawFault)
+        drawn = None if questions is None else questions.drawFault
+        store = FaultyStore(store, clock, options["faults"], drawn)
     if options["verbose"]:
         store = NarratedStore(store, _log, dump=options["debug"])
     if options["sleep-after"] or options["sleep-during"]:

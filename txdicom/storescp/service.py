@@ -22,6 +22,9 @@ from twisted.logger import Logger
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import DICOMError
 from txdicom.storage.filestore import FileStore
+from txdicom.storage.filestores import FileStores
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.announcers import Announcers
 
 __all__ = ["ListeningService", "ReceiverService", "StartError", "hurried"]
 
@@ -57,7 +60,7 @@ class ListeningService(MultiService):
     :param reactor: what endpoints listen by.
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param factory: builds the protocols of connections.
-    :param files: the store to open before anything comes, if it is one that has to be.
+    :param files: the store to open before anything comes, if it is one that has to be; or several.
     :param reload: called when the process gets SIGHUP; None leaves that signal alone.
     """
 
@@ -66,7 +69,7 @@ class ListeningService(MultiService):
         reactor: Any,
         descriptions: Sequence[str],
         factory: IProtocolFactory,
-        files: FileStore | None = None,
+        files: FileStore | FileStores | None = None,
         reload: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
@@ -128,10 +131,11 @@ class ReceiverService(ListeningService):
     Listens on endpoints, and lets messages finish when it stops.
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param files: the store to close at the end, if it is one that has to be.
-    :param grace: how many seconds messages may take to finish when the service stops.
+    :param files: the store to close at the end, if it is one that has to be; or several.
+    :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
     :param listener: what serves the connections; by itself the factory, and else something around it.
     :param reload: called when the process gets SIGHUP; None leaves that signal alone.
+    :param announcer: tells commands and plugins of what is received, and in the end of what they have not heard yet.
     """
 
     def __init__(
@@ -139,12 +143,14 @@ class ReceiverService(ListeningService):
         reactor: Any,
         descriptions: Sequence[str],
         factory: AcceptorFactory,
-        files: FileStore | None = None,
+        files: FileStore | FileStores | None = None,
         grace: float = 10.0,
         listener: IProtocolFactory | None = None,
         reload: Callable[[], None] | None = None,
+        announcer: Announcer | Announcers | None = None,
     ) -> None:
         super().__init__(reactor, descriptions, listener or factory, files, reload)
+        self._announcer = announcer
         self._factory = factory
         self._grace = grace
 
@@ -153,19 +159,27 @@ class ReceiverService(ListeningService):
             await self._factory.drain(self._grace)
             await self._stopListening()
             await self._factory.disconnect(_PATIENCE)
+            if self._announcer is not None:
+                await self._announcer.stop(self._grace)
             if self._files is not None:
                 await self._files.close()
+
+    def _giveUp(self) -> None:
+        self._factory.abortAll()
+        if self._announcer is not None:
+            self._announcer.abandon()
 
     def stopService(self) -> Deferred[Any]:
         """
         Stop: refuse new associations, end idle ones, let messages finish within the grace period, then listen no more.
 
-        A further SIGTERM or SIGINT meanwhile ends the grace period.
+        Then studies are taken for ended, and commands and plugins get as much time for what they have not done. A
+        further SIGTERM or SIGINT meanwhile ends either period.
         """
         return Deferred.fromCoroutine(self._stop())
 
     def _hurried(self) -> AbstractContextManager[None]:
-        return hurried(self._reactor, self._factory.abortAll)
+        return hurried(self._reactor, self._giveUp)
 
 
 @contextmanager

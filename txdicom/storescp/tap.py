@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorTime
@@ -17,18 +17,21 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, LogPublisher
 
 from txdicom.storescp.assembly import (
-    makeAnswers,
     makeConnectionCreator,
     makeEndpoints,
     makeFactory,
-    makeFileStore,
     makeListener,
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
+from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
+from txdicom.storescp.titles import Titles, makeAnswers, makeTitles
 from txdicom.storescp.tls.settings import TLSError
+
+if TYPE_CHECKING:
+    from txdicom.storescp.tls.connection import ConnectionCreator
 
 __all__ = ["Options", "makeService", "runWorker"]
 
@@ -44,24 +47,48 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
+        log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
-        files = None if options["ignore"] else makeFileStore(options, reactor)
+        titles = makeTitles(options, reactor)
         creator = makeConnectionCreator(options)
-    except (DictionaryError, TLSError, OSError) as error:
+    except (DictionaryError, LogError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
+    make = _makeReceiver if options["workers"] == 1 else _makeParent
+    service = make(options, reactor, titles, creator)
+    return service if log is None else LoggedService(log, service)
+
+
+def _makeReceiver(options: Options, reactor: Any, titles: Titles, creator: ConnectionCreator | None) -> IService:
     clock = IReactorTime(reactor)
-    factory = makeFactory(options, files, clock)
-    endpoints, grace = makeEndpoints(options), options["grace-period"]
-    reload = None if creator is None else creator.reload
-    if options["workers"] == 1:
-        return ReceiverService(reactor, endpoints, factory, files, grace, makeListener(factory, creator, clock), reload)
+    factory = makeFactory(options, titles.parts[""].providers, titles.entities, clock)
+    return ReceiverService(
+        reactor,
+        makeEndpoints(options),
+        factory,
+        titles.files,
+        options["grace-period"],
+        listener=makeListener(factory, creator, clock),
+        reload=None if creator is None else creator.reload,
+        announcer=titles.announcer,
+    )
+
+
+def _makeParent(options: Options, reactor: Any, titles: Titles, creator: ConnectionCreator | None) -> IService:
     # Imported this late because one process needs nothing of it.
     from txdicom.storescp.workers.parent import WorkersService
 
     return WorkersService(
-        *(reactor, endpoints, factory, files, options, os.getcwd(), options.arguments, makeAnswers(options), _spawn),
+        reactor,
+        makeEndpoints(options),
+        titles.files,
+        options,
+        os.getcwd(),
+        options.arguments,
+        makeAnswers(options, titles),
+        _spawn,
         reloads=creator is not None,
+        announcer=titles.announcer,
     )
 
 
@@ -94,9 +121,10 @@ def runWorker() -> None:
     options.parseOptions(worker.order.arguments)
     # The parent has told what is wrong with them.
     loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
-    files = None if options["ignore"] else makeFileStore(options, reactor)
+    titles = makeTitles(options, reactor, worker.share)
     creator = makeConnectionCreator(options)
-    factory = makeFactory(options, files, IReactorTime(reactor), worker.share)
-    listener = makeListener(factory, creator, IReactorTime(reactor))
+    clock = IReactorTime(reactor)
+    factory = makeFactory(options, titles.parts[""].providers, titles.entities, clock, worker.share)
+    listener = makeListener(factory, creator, clock)
     reload = None if creator is None else creator.reload
-    worker.run(makeEndpoints(options), factory, files, options["grace-period"], listener, reload)
+    worker.run(makeEndpoints(options), factory, titles.files, options["grace-period"], listener, reload)

@@ -47,6 +47,7 @@ from txdicom.errors import (
     RejectResult,
 )
 from txdicom.interfaces import IPDUReceiver, IUpperLayerUser
+from txdicom.upperlayer.fields import Octets
 from txdicom.upperlayer.machine import TRANSITIONS, Action, Event, Machine, State
 from txdicom.upperlayer.parser import PDUParser
 from txdicom.upperlayer.pdu import (
@@ -112,6 +113,8 @@ class UpperLayerProtocol(Protocol):
     :param closed: called with this protocol when the connection is gone.
     :param turn: what connections share of each turn of the reactor; None lets this one have its own way.
     :ivar bytesReceived: how many bytes have come so far.
+    :ivar isFull: whether the send buffer is full, so that `whenWritable` is worth waiting for.
+    :ivar streaming: whether the user paces itself by that; otherwise nothing is received while the send buffer is full.
     """
 
     _log = Logger()
@@ -148,10 +151,13 @@ class UpperLayerProtocol(Protocol):
         self._sendWatch = SendWatch(
             clock,
             configuration.sendTimeout,
-            full=lambda: self.pauseReceiving(_UNREAD),
-            free=lambda: self.resumeReceiving(_UNREAD),
+            full=self._bufferFull,
+            free=self._bufferFree,
             overdue=self._leftUnread,
         )
+        self.isFull = False
+        self.streaming = False
+        self._writable: list[Deferred[None]] = []
         self._ended = False
         # Bound here and not defined as a method: P-DATA goes straight from the parser to the user.
         self.fragmentsReceived = user.fragmentsReceived
@@ -234,6 +240,18 @@ class UpperLayerProtocol(Protocol):
         if self._closed is not None:
             self._closed(self)
 
+    def _bufferFull(self) -> None:
+        self.isFull = True
+        if not self.streaming:
+            self.pauseReceiving(_UNREAD)
+
+    def _bufferFree(self) -> None:
+        self.isFull = False
+        self.resumeReceiving(_UNREAD)
+        writable, self._writable = self._writable, []
+        for waiting in writable:
+            waiting.callback(None)
+
     def _leftUnread(self) -> None:
         self._end(AssociationTimeout("the peer does not read what is sent to it"))
         self._transport.abortConnection()
@@ -275,13 +293,24 @@ class UpperLayerProtocol(Protocol):
 
     # The user's side: the service primitives of PS3.8 clause 7.
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | list[Octets]) -> None:
         """
         P-DATA request: send one or more whole P-DATA-TF PDUs, none larger than the peer announced.
+
+        :param data: in one piece or in several.
 
         :raises LocalProtocolError: no data may be sent in the present state.
         """
         self._do(Event.DATA_REQUEST, data)
+
+    def whenWritable(self) -> Deferred[None]:
+        """Return a Deferred that fires when there is room in the send buffer; never, if the association ends before."""
+        waiting: Deferred[None] = Deferred()
+        if self.isFull:
+            self._writable.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
 
     def requestRelease(self) -> None:
         """
@@ -478,8 +507,11 @@ class UpperLayerProtocol(Protocol):
     def _ignore(self, argument: object) -> None:
         """AA-6: the association is over, and what still comes is of no interest."""
 
-    def _sendData(self, data: bytes) -> None:
-        self._wire.sendSoon(data)
+    def _sendData(self, data: bytes | list[Octets]) -> None:
+        if isinstance(data, list):
+            self._wire.sendPieces(data)
+        else:
+            self._wire.sendSoon(data)
 
     # Ending, and the timer.
 

@@ -6,7 +6,7 @@ read.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -19,6 +19,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from txdicom.upperlayer.fields import Octets
 
 __all__ = ["ReactorTurn", "SendWatch", "TCPOptions", "Wire", "peerCertificate", "peerName"]
 
@@ -34,10 +36,12 @@ _INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "conne
 #: are read at once of a peer that has more to send than that.
 _USUAL_READ = 1 << 16
 _LARGE_READ = 1 << 18
-#: How many connections do the latter at a time: with more of them, a turn of the reactor would take too long.
+#: With more such peers than this, a turn of the reactor would take too long if as much were read of each.
 _MOST_LARGE_READS = 16
 #: What is longer than this is not gathered.
 _LONGEST_GATHERED = 1 << 10
+#: How many pieces the system takes at once; POSIX promises 16, Linux and the BSDs have 1024.
+_MOST_PIECES = 1024
 
 
 class ReactorTurn:
@@ -46,18 +50,18 @@ class ReactorTurn:
 
     To send to a peer that waits means to wake it up, which costs more than all else about a short response. Responses
     that leave together, when the turn ends, find most of their peers awake. And as everybody has to wait for the end of
-    the turn, only so many read much at once.
+    the turn, they read much at once only while not too many have much to read.
 
     :param clock: calls us when the turn of the reactor is over.
     """
 
-    __slots__ = ("_clock", "_wires", "largeReads", "last")
+    __slots__ = ("_clock", "_wires", "last", "streams")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._wires: list[Wire] = []
-        #: How many connections read much at once now.
-        self.largeReads = 0
+        #: How many connections have much to read now.
+        self.streams = 0
         #: Who had something to say last: as long as it is always the same one, there is nothing to gather.
         self.last: Wire | None = None
 
@@ -86,29 +90,33 @@ class Wire:
     :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_held", "_readsMuch", "_transport", "_turn", "received", "send", "sendSoon")
+    __slots__ = ("_held", "_streams", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
 
     def __init__(self, transport: Any, turn: ReactorTurn) -> None:
         self._transport = transport
         self._turn = turn
-        self._readsMuch = False
+        # Whether there is much to read.
+        self._streams = False
         # What waits for the end of the turn.
         self._held = b""
         #: Sends bytes, in order, now or as soon as the peer reads.
         self.send: Callable[[bytes], None] = transport.write
         #: Sends bytes, in order, when the present turn of the reactor is over.
         self.sendSoon = self.send
+        #: Sends pieces that belong together, now or as soon as the peer reads.
+        self.sendPieces: Callable[[list[Octets]], None] = lambda pieces: self.send(b"".join(pieces))
         #: To be told how many bytes a read has brought.
         self.received: Callable[[int], None] = _forget
         isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
         if isKnown and not transport.TLS:
             self.send = self._sendNow
             self.sendSoon = self._gather
+            self.sendPieces = self._sendPiecesNow
             self.received = self._adaptRead
 
     def close(self) -> None:
         """The connection is gone."""
-        self._readMuch(False)
+        self._stream(False)
 
     def release(self) -> None:
         """Send what waits for the end of the turn, if anything does."""
@@ -141,22 +149,48 @@ class Wire:
             if sent == len(data):
                 return
         # The bound of what is kept unsent is the same number as that of what is read at once.
-        self._readMuch(False)
+        transport.bufferSize = _USUAL_READ
         transport.write(data[sent:])
 
-    def _adaptRead(self, length: int) -> None:
-        # A large read that brings little makes the system's memory allocator give and take whole pages each time.
-        if length < _USUAL_READ:
-            if self._readsMuch:
-                self._readMuch(False)
-        elif not self._readsMuch and self._turn.largeReads < _MOST_LARGE_READS:
-            self._readMuch(not self._transport.dataBuffer and not self._transport._tempDataBuffer)
+    def _sendPiecesNow(self, pieces: list[Octets]) -> None:
+        self.release()
+        transport = self._transport
+        sent = 0
+        # Put together by the system, the pieces need not be copied here.
+        if transport.connected and not transport.dataBuffer and not transport._tempDataBuffer:
+            try:
+                sent = transport.socket.sendmsg(pieces[:_MOST_PIECES])
+            except OSError:
+                # As in `_sendNow`.
+                sent = 0
+        if sent < sum(map(len, pieces)):
+            self._sendNow(b"".join(_after(pieces, sent)))
 
-    def _readMuch(self, much: bool) -> None:
-        if much is not self._readsMuch:
-            self._readsMuch = much
-            self._turn.largeReads += 1 if much else -1
-            self._transport.bufferSize = _LARGE_READ if much else _USUAL_READ
+    def _adaptRead(self, length: int) -> None:
+        if length < _USUAL_READ:
+            if self._streams:
+                self._stream(False)
+            return
+        if not self._streams:
+            self._stream(True)
+        transport = self._transport
+        isMuch = self._turn.streams <= _MOST_LARGE_READS and not transport.dataBuffer and not transport._tempDataBuffer
+        transport.bufferSize = _LARGE_READ if isMuch else _USUAL_READ
+
+    def _stream(self, streams: bool) -> None:
+        if streams is not self._streams:
+            self._streams = streams
+            self._turn.streams += 1 if streams else -1
+            # A large read that brings little makes the system's memory allocator give and take whole pages each time.
+            self._transport.bufferSize = _USUAL_READ
+
+
+def _after(pieces: list[Octets], sent: int) -> Iterator[Octets]:
+    """Leave out what has been sent."""
+    for piece in pieces:
+        if sent < len(piece):
+            yield piece[sent:]
+        sent = max(0, sent - len(piece))
 
 
 def _forget(length: int) -> None:

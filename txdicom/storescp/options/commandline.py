@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.python import usage
 
 from txdicom.storescp.options.spelling import Given, readArguments
 from txdicom.storescp.options.table import GROUPS, OPTIONS
 from txdicom.storescp.options.texts import completions, flags, parameters, usageText
+from txdicom.storescp.options.tomlfile import readConfiguration, withoutOverridden
 
 __all__ = ["Options"]
 
@@ -24,7 +26,10 @@ class Options(usage.Options):
     options of two arguments, so the arguments are read by `readArguments`; its part is to be what twistd and the
     completion of shells expect.
 
-    :ivar given: the names of the options that the command line has.
+    The value of `titles` is not that of an option: it has, for each AE title of the configuration file, all values that
+    are for it.
+
+    :ivar given: the names of the options that the command line has, or the configuration file.
     :ivar arguments: the command line itself.
     """
 
@@ -43,6 +48,7 @@ class Options(usage.Options):
         self.given: set[str] = set()
         self.arguments: list[str] = []
         self.clear()
+        self["titles"] = {}
         for option in OPTIONS.values():
             # Of alternatives, which share a key, the value of the one that has the default.
             if option.answer is None and (option.key not in self or option.default is not None):
@@ -75,12 +81,32 @@ class Options(usage.Options):
                 if one.option.answer is not None:
                     print(one.option.answer(self))  # noqa: T201 - this is what was asked for
                     sys.exit(0)
+            titles: dict[str, list[Given]] = {}
+            path = next((one.texts[0] for one in reversed(given) if one.option.name == "config"), None)
+            if path is not None:
+                file = readConfiguration(path)
+                given = [*withoutOverridden(file.given, given, bool(ports)), *given]
+                titles = file.titles
             for one in given:
                 self._take(one)
             super().parseOptions(["--", *ports])
+            self["titles"] = {title: self._titled(title, given, own) for title, own in titles.items()}
         except usage.UsageError as error:
             sys.stderr.write(f"storescp: {error}\n{self.getSynopsis()}\n")
             sys.exit(1)
+
+    def _titled(self, title: str, given: list[Given], own: list[Given]) -> dict[str, Any]:
+        """Make the values for one AE title of those for everybody and its own."""
+        options = Options()
+        options.update({"aetitle": title, "port": self["port"]})
+        try:
+            for one in [*withoutOverridden(given, own, False), *own]:
+                if one.option.key not in ("aetitle", "port"):
+                    options._take(one)
+            options.postOptions()
+        except usage.UsageError as error:
+            raise usage.UsageError(f"AE title {title}: {error}") from error
+        return dict(options)
 
     def _take(self, given: Given) -> None:
         option, texts = given

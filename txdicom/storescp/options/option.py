@@ -30,6 +30,7 @@ class Option:
     :ivar repeatable: whether the value is a list to which each use adds.
     :ivar excludes: names of options that it cannot be given with.
     :ivar needs: names of options of which one has to be given with it; empty for no need.
+    :ivar perTitle: whether an AE title of a configuration file may have a value of its own.
     :ivar answer: what to print when the option only asks for something and the program is to end.
     :ivar help: one sentence, for the usage text and the tables.
     :ivar manual: what the manual says instead, in reStructuredText; empty if there is no more to say.
@@ -45,6 +46,7 @@ class Option:
     repeatable: bool = False
     excludes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    perTitle: bool = False
     answer: Callable[[usage.Options], str] | None = None
     manual: str = ""
 

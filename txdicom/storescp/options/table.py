@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from txdicom.storescp.options.groups.admission import ADMISSION
+from txdicom.storescp.options.groups.configuration import CONFIGURATION
 from txdicom.storescp.options.groups.dcmtk import ALWAYS, REFUSED
 from txdicom.storescp.options.groups.faults import FAULTS
 from txdicom.storescp.options.groups.forms import FORMS
 from txdicom.storescp.options.groups.general import GENERAL
+from txdicom.storescp.options.groups.hooks import HOOKS
 from txdicom.storescp.options.groups.limits import LIMITS
 from txdicom.storescp.options.groups.listening import LISTENING
+from txdicom.storescp.options.groups.log import LOG
 from txdicom.storescp.options.groups.names import NAMES
 from txdicom.storescp.options.groups.negotiation import NEGOTIATION
 from txdicom.storescp.options.groups.output import OUTPUT
@@ -19,6 +22,8 @@ __all__ = ["BY_SPELLING", "GROUPS", "OPTIONS"]
 
 GROUPS: tuple[Group, ...] = (
     GENERAL,
+    CONFIGURATION,
+    LOG,
     LISTENING,
     ADMISSION,
     NEGOTIATION,
@@ -26,6 +31,7 @@ GROUPS: tuple[Group, ...] = (
     OUTPUT,
     NAMES,
     FORMS,
+    HOOKS,
     LIMITS,
     FAULTS,
     ALWAYS,

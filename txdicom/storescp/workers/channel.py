@@ -8,6 +8,7 @@ What a parent and a worker say to each other, by AMP (`twisted.protocols.amp`).
 `Ask`    worker  wants to know something that is decided in one place for all workers
 `Stop`   parent  as SIGTERM does for one process
 `Hurry`  parent  as a second SIGTERM does
+`Tell`   parent  something that was decided has changed
 ======== ======= =======================================================================================================
 """
 
@@ -28,12 +29,15 @@ from txdicom.errors import DICOMError
 if TYPE_CHECKING:
     from txdicom.storescp.workers.run import Run
 
-__all__ = ["Answer", "NoAnswerError", "ParentEnd", "WorkerEnd"]
+__all__ = ["Answer", "Answers", "NoAnswerError", "ParentEnd", "WorkerEnd"]
 
 _log = Logger("storescp")
 
 #: What answers the questions on one subject: it is given what was asked and returns, now or later, what JSON can hold.
 Answer: TypeAlias = "Callable[[Any], Any | Deferred[Any] | Coroutine[Deferred[Any], Any, Any]]"
+
+#: Gives what answers the questions of one worker, by their subject; is called for each of its processes.
+Answers: TypeAlias = "Callable[[ParentEnd], Mapping[str, Answer]]"
 
 
 class _JSON(Argument):
@@ -79,6 +83,13 @@ class Hurry(Command):
     """The worker shall abort all that is still there."""
 
 
+class Tell(Command):
+    """The worker is told something; it need not answer."""
+
+    arguments = [(b"subject", Unicode()), (b"news", _JSON())]
+    requiresAnswer = False
+
+
 class _End(AMP):
     """AMP, but for what it logs of every connection, which is of no interest here."""
 
@@ -97,13 +108,21 @@ class ParentEnd(_End):
     The parent's end of the channel to one run of a worker.
 
     :param run: is told what the worker tells.
-    :param answers: who answers questions, by their subject.
+    :param answers: gives who answers its questions.
+    :ivar whenLost: each is called when nothing more is heard of that process.
     """
 
-    def __init__(self, run: Run, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, run: Run, answers: Answers) -> None:
         super().__init__()
         self._run = run
-        self._answers = answers
+        self.whenLost: list[Callable[[], None]] = []
+        self._answersOf = answers
+        self._answers: Mapping[str, Answer] = {}
+
+    def makeConnection(self, transport: Any) -> None:
+        """Begin to answer."""
+        self._answers = self._answersOf(self)
+        super().makeConnection(transport)
 
     @Ready.responder
     def _ready(self) -> dict[str, Any]:
@@ -132,21 +151,28 @@ class ParentEnd(_End):
         """Hand nothing more to a worker that cannot say whether it takes it."""
         super().connectionLost(reason)
         self._run.gone()
+        for action in self.whenLost:
+            action()
 
     def stop(self) -> None:
         """Tell the worker to stop."""
-        self._tell(Stop)
+        self._command(Stop)
 
     def hurry(self) -> None:
         """Tell the worker to be quick about it."""
-        self._tell(Hurry)
+        self._command(Hurry)
+
+    def tell(self, subject: str, news: Any) -> None:
+        """Tell the worker what `WorkerEnd.hear` waits for: what JSON can hold, at most 64 KiB of it."""
+        if self.transport is not None:
+            self.callRemote(Tell, subject=subject, news=news)
 
     def close(self) -> None:
         """Close the channel, if it is open."""
         if self.transport is not None:
             self.transport.loseConnection()
 
-    def _tell(self, command: type[Command]) -> None:
+    def _command(self, command: type[Command]) -> None:
         if self.transport is not None:
             # If the worker is gone, it need not be told any more.
             self.callRemote(command).addErrback(lambda _: None)
@@ -164,6 +190,11 @@ class WorkerEnd(_End):
         super().__init__()
         self._stop = stop
         self._hurry = hurry
+        self._listening: dict[str, Callable[[Any], None]] = {}
+
+    def hear(self, subject: str, listener: Callable[[Any], None]) -> None:
+        """Have something called with what the parent tells about a subject."""
+        self._listening[subject] = listener
 
     def ready(self) -> Deferred[Any]:
         """Tell that this worker serves."""
@@ -191,6 +222,13 @@ class WorkerEnd(_End):
         :raises ConnectionClosed: the parent is gone (`twisted.internet.error`), and this worker about to stop.
         """
         return (await self.callRemote(Ask, subject=subject, question=question))["answer"]
+
+    @Tell.responder
+    def _told(self, subject: str, news: Any) -> dict[str, Any]:
+        listener = self._listening.get(subject)
+        if listener is not None:
+            listener(news)
+        return {}
 
     @Stop.responder
     def _stopped(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 
 from txdicom.storescp.workers.board import Board, Field, Part, roomForPeers
-from txdicom.storescp.workers.channel import Answer
+from txdicom.storescp.workers.channel import Answers
 from txdicom.storescp.workers.run import Run, Spawn
 
 __all__ = ["Crew", "Order"]
@@ -60,7 +60,7 @@ class Crew:
     :param options: the options of storescp, parsed and checked; they say how many workers there are.
     :param directory: where the command line was given.
     :param arguments: the command line.
-    :param answers: who answers the workers' questions, by their subject.
+    :param answers: gives who answers a worker's questions.
     :param opened: told whether there is a worker to hand connections to, whenever that changes.
     """
 
@@ -71,7 +71,7 @@ class Crew:
         options: Mapping[str, Any],
         directory: str,
         arguments: Sequence[str],
-        answers: Mapping[str, Answer],
+        answers: Answers,
         opened: Callable[[bool], None],
         publish: Callable[[LogEvent], None] = globalLogPublisher,
     ) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
 
 from txdicom.storage.filestore import FileStore
+from txdicom.storage.filestores import FileStores
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.announcers import Announcers
 from txdicom.storescp.service import ListeningService, StartError, hurried
 from txdicom.storescp.workers.accepting import SharedEndpoints
-from txdicom.storescp.workers.channel import Answer
+from txdicom.storescp.workers.channel import Answers
 from txdicom.storescp.workers.crew import Crew
 from txdicom.storescp.workers.run import Spawn
 
@@ -24,32 +27,35 @@ class WorkersService(ListeningService):
     Listens on endpoints, and has workers serve what comes.
 
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param factory: what every worker makes for itself; nothing is asked of this one.
     :param files: what every worker makes for itself; with this one it is found out whether it can be used.
     :param options: those of storescp, parsed and checked.
     :param directory: where the command line was given.
     :param arguments: the command line, which each worker reads anew.
-    :param answers: who answers the workers' questions, by their subject.
+    :param answers: gives who answers a worker's questions.
     :param spawn: starts a process.
     :param reloads: whether SIGHUP means anything to workers.
+    :param announcer: what tells commands and plugins of what workers receive, in the end of what is left to be told.
     """
 
     def __init__(
         self,
         reactor: Any,
         descriptions: Sequence[str],
-        factory: IProtocolFactory,
-        files: FileStore | None,
+        files: FileStore | FileStores | None,
         options: Mapping[str, Any],
         directory: str,
         arguments: Sequence[str],
-        answers: Mapping[str, Answer],
+        answers: Answers,
         spawn: Spawn,
         reloads: bool = False,
+        announcer: Announcer | Announcers | None = None,
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
-        super().__init__(self._shared, descriptions, factory, files, (lambda: self._crew.reload()) if reloads else None)
+        super().__init__(
+            self._shared, descriptions, Factory(), files, (lambda: self._crew.reload()) if reloads else None
+        )
         self._descriptions = descriptions
+        self._announcer = announcer
         self._grace = options["grace-period"]
         self._crew = Crew(reactor, spawn, options, directory, arguments, answers, self._shared.open)
 
@@ -67,14 +73,22 @@ class WorkersService(ListeningService):
         self._crew.start()
 
     async def _stop(self) -> None:
-        with hurried(self._reactor, self._crew.hurry):
+        with hurried(self._reactor, self._hurry):
             await self._crew.stop(self._grace)
             await self._stopListening()
+            if self._announcer is not None:
+                await self._announcer.stop(self._grace)
+
+    def _hurry(self) -> None:
+        self._crew.hurry()
+        if self._announcer is not None:
+            self._announcer.abandon()
 
     def stopService(self) -> Deferred[Any]:
         """
         Stop all workers, as a receiver that is one process stops; listen until the last of them has ended.
 
-        A further SIGTERM or SIGINT meanwhile ends the grace period.
+        Then studies are taken for ended, and commands and plugins get as much time for what they have not done. A
+        further SIGTERM or SIGINT meanwhile ends either period.
         """
         return Deferred.fromCoroutine(self._stop())

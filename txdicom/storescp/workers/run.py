@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, Logger
 from twisted.python.failure import Failure
 
 from txdicom.storescp.workers.accepting import Handover
-from txdicom.storescp.workers.channel import Answer, ParentEnd
+from txdicom.storescp.workers.channel import Answers, ParentEnd
 from txdicom.storescp.workers.log import LogRelay
 
 __all__ = ["BOARD", "CHANNEL", "CONNECTIONS", "Run", "Spawn"]
@@ -50,7 +50,7 @@ class Run(ProcessProtocol):
         number: int,
         order: bytes,
         board: int,
-        answers: Mapping[str, Answer],
+        answers: Answers,
         publish: Callable[[LogEvent], None],
         changed: Callable[[], None],
         ended: Callable[[Run, str], None],
@@ -114,10 +114,13 @@ class Run(ProcessProtocol):
 
     def close(self) -> None:
         """Have nothing to do with the process any more."""
+        self._serveNoMore()
+        self._channel.close()
+
+    def _serveNoMore(self) -> None:
         self.gone()
         if self.handover is not None:
             self.handover.close()
-        self._channel.close()
 
     # What Twisted tells of the process.
 
@@ -132,10 +135,14 @@ class Run(ProcessProtocol):
         (self._events if childFD == _STDOUT else self._complaints).received(data)
 
     def processExited(self, reason: Failure) -> None:
-        """Tell that it has ended, and how; others may still have its output open."""
+        """
+        Tell that it has ended, and how; others may still have its output open.
+
+        The channel is read to its end, for what the process told last may still be in it.
+        """
         self._events.ended()
         self._complaints.ended()
-        self.close()
+        self._serveNoMore()
         self._ended(self, _describe(reason.value))
 
     # What the process tells.

@@ -20,6 +20,7 @@ from twisted.logger import globalLogBeginner
 
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import FileStore
+from txdicom.storage.filestores import FileStores
 from txdicom.storescp.service import ReceiverService
 from txdicom.storescp.workers.board import Board, Field, Part
 from txdicom.storescp.workers.channel import WorkerEnd
@@ -54,7 +55,7 @@ class WorkerService(ReceiverService):
         reactor: Any,
         descriptions: Sequence[str],
         factory: AcceptorFactory,
-        files: FileStore | None,
+        files: FileStore | FileStores | None,
         grace: float,
         receiving: socket.socket,
         channel: WorkerEnd,
@@ -129,7 +130,7 @@ class Worker:
         self,
         descriptions: Sequence[str],
         factory: AcceptorFactory,
-        files: FileStore | None,
+        files: FileStore | FileStores | None,
         grace: float,
         listener: IProtocolFactory | None,
         reload: Callable[[], None] | None,

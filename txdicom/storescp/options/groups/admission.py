@@ -23,6 +23,7 @@ unless :option:`--require-called-aet` is given.
         ),
         Option(
             name="refuse",
+            perTitle=True,
             short=("-r",),
             help="Refuse every association.",
             manual="Refuse every association with an A-ASSOCIATE-RJ of result 1, source 1, reason 1.",
@@ -37,6 +38,7 @@ after a title do not count.
         ),
         Option(
             name="accept-calling-aet",
+            perTitle=True,
             key="calling-aets",
             repeatable=True,
             takes=(AETitle(mayBeBlank=True),),
@@ -48,6 +50,7 @@ repeated; any of the titles will do. `' '` stands for peers whose title is all s
         ),
         Option(
             name="accept-from",
+            perTitle=True,
             key="networks",
             repeatable=True,
             takes=(Network(),),

@@ -13,6 +13,7 @@ FAULTS = Group(
     (
         Option(
             name="sleep-after",
+            perTitle=True,
             short=("-s",),
             takes=(Seconds(),),
             default="0",
@@ -24,6 +25,7 @@ other association is delayed.
         ),
         Option(
             name="sleep-during",
+            perTitle=True,
             short=("-S",),
             takes=(Seconds(),),
             default="0",
@@ -35,6 +37,7 @@ association is delayed.
         ),
         Option(
             name="fault",
+            perTitle=True,
             key="faults",
             repeatable=True,
             takes=(Parsed("fault", parseFault),),
@@ -45,6 +48,7 @@ Make a fault happen: see `Faults on purpose`_. May be repeated; of those that ap
         ),
         Option(
             name="abort-during",
+            perTitle=True,
             key="faults",
             repeatable=True,
             constant=ABORT_DURING,
@@ -53,6 +57,7 @@ Make a fault happen: see `Faults on purpose`_. May be repeated; of those that ap
         ),
         Option(
             name="abort-after",
+            perTitle=True,
             key="faults",
             repeatable=True,
             constant=ABORT_AFTER,

@@ -22,6 +22,7 @@ FORMS = Group(
     (
         Option(
             name="bit-preserving",
+            perTitle=True,
             short=("+B",),
             key="bits",
             excludes=_CONVERTING,
@@ -33,6 +34,7 @@ which this one cannot be; all else goes together with it.
         ),
         Option(
             name="normal",
+            perTitle=True,
             short=("-B",),
             key="bits",
             constant=False,
@@ -45,6 +47,7 @@ asked for.
         ),
         Option(
             name="write-file",
+            perTitle=True,
             short=("+F",),
             key="file-form",
             constant="file",
@@ -54,6 +57,7 @@ asked for.
         ),
         Option(
             name="write-dataset",
+            perTitle=True,
             short=("-F",),
             key="file-form",
             constant="dataset",
@@ -65,6 +69,7 @@ syntax it is.
         ),
         Option(
             name="write-xfer-same",
+            perTitle=True,
             short=("+t=",),
             key="write-xfer",
             constant="",
@@ -73,6 +78,7 @@ syntax it is.
         ),
         Option(
             name="write-xfer-little",
+            perTitle=True,
             short=("+te",),
             key="write-xfer",
             constant=EXPLICIT_VR_LITTLE_ENDIAN,
@@ -81,6 +87,7 @@ syntax it is.
         ),
         Option(
             name="write-xfer-big",
+            perTitle=True,
             short=("+tb",),
             key="write-xfer",
             constant=EXPLICIT_VR_BIG_ENDIAN,
@@ -89,6 +96,7 @@ syntax it is.
         ),
         Option(
             name="write-xfer-implicit",
+            perTitle=True,
             short=("+ti",),
             key="write-xfer",
             constant=IMPLICIT_VR_LITTLE_ENDIAN,
@@ -97,6 +105,7 @@ syntax it is.
         ),
         Option(
             name="write-xfer-deflated",
+            perTitle=True,
             short=("+td",),
             key="write-xfer",
             constant=DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,

@@ -60,6 +60,7 @@ NAMES = Group(
     (
         Option(
             name="default-filenames",
+            perTitle=True,
             short=("-uf",),
             key="filenames",
             constant="instance",
@@ -69,6 +70,7 @@ NAMES = Group(
         ),
         Option(
             name="unique-filenames",
+            perTitle=True,
             short=("+uf",),
             key="filenames",
             constant="unique",
@@ -80,6 +82,7 @@ from random UUIDs (PS3.5 B.2), and stand in the name only: in the file everythin
         ),
         Option(
             name="timenames",
+            perTitle=True,
             short=("-tn",),
             key="filenames",
             constant="time",
@@ -93,6 +96,7 @@ was set back, gets `.1` appended; no file takes the place of another, whatever :
         ),
         Option(
             name="filename-extension",
+            perTitle=True,
             short=("-fe",),
             takes=(Parsed("extension", _extension),),
             help="Append this to the name of each file, as it is.",
@@ -100,6 +104,7 @@ was set back, gets `.1` appended; no file takes the place of another, whatever :
         ),
         Option(
             name="sort-conc-studies",
+            perTitle=True,
             short=("-ss",),
             takes=(Parsed("prefix", _prefix),),
             excludes=("sort-on-study-uid", "sort-on-patientname"),
@@ -111,6 +116,7 @@ Keep each study in a directory of its own, called by when its first instance cam
         ),
         Option(
             name="sort-on-study-uid",
+            perTitle=True,
             short=("-su",),
             takes=(Parsed("prefix", _prefix),),
             excludes=("sort-on-patientname",),
@@ -121,6 +127,7 @@ Keep each study in a directory of its own, called `<prefix>_<Study Instance UID>
         ),
         Option(
             name="sort-on-patientname",
+            perTitle=True,
             short=("-sp",),
             help="Keep each study in a directory that is called by the patient's name and the time.",
             manual="""
@@ -131,6 +138,7 @@ without their marks, `_` for anything else; it is `ANONYMOUS` where there is non
         ),
         Option(
             name="path",
+            perTitle=True,
             takes=(Parsed("template", _template),),
             excludes=(*_NAMING, *_SORTING),
             help="Call files, and directories, by their attributes, such as {PatientID}/{SOPInstanceUID}.dcm.",

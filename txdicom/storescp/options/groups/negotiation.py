@@ -22,6 +22,7 @@ def _syntaxes(
     return Option(
         name=name,
         short=(short,),
+        perTitle=True,
         key="transfer-syntaxes",
         constant=transferSyntaxes,
         default=transferSyntaxes if default else None,
@@ -46,6 +47,7 @@ NEGOTIATION = Group(
     (
         Option(
             name="all-storage-classes",
+            perTitle=True,
             help="Accept every storage SOP class of the standard.",
             manual="""
 Accept every storage SOP class of the standard, retired ones too, and those of DICOS and DICONDE: all that have a prefix
@@ -54,6 +56,7 @@ in :doc:`conformance`. DCMTK's storescp accepts nearly as many by itself.
         ),
         Option(
             name="promiscuous",
+            perTitle=True,
             short=("-pm",),
             help="Accept unknown SOP classes as well as all storage SOP classes.",
             manual="""

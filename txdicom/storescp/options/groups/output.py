@@ -29,6 +29,7 @@ OUTPUT = Group(
     (
         Option(
             name="output-directory",
+            perTitle=True,
             short=("-od",),
             takes=(Directory(),),
             default=".",
@@ -40,12 +41,14 @@ the name may also be relative, whatever twistd is told by `--rundir`.
         ),
         Option(
             name="ignore",
+            perTitle=True,
             short=("-i",),
             help="Receive, but do not keep anything.",
             manual="Receive, check and answer, but keep nothing. No output directory is needed then.",
         ),
         Option(
             name="fsync",
+            perTitle=True,
             help="Have every file on stable storage before it is acknowledged.",
             manual="""
 Have each file, and its name, on stable storage before the sender gets its success: see `What success means`_. Only the
@@ -54,6 +57,7 @@ association that sends the instance waits for it.
         ),
         Option(
             name="duplicates",
+            perTitle=True,
             takes=(Choice(tuple(choice.value for choice in Duplicates)),),
             default="overwrite",
             help="When an instance is there already: overwrite, keep, reject or rename.",
@@ -74,6 +78,7 @@ All but `overwrite` need a file system that has hard links; where there are none
         ),
         Option(
             name="min-free-space",
+            perTitle=True,
             takes=(Bytes(),),
             default="0",
             help="Refuse instances when fewer than n bytes are free; K, M, G, T may follow.",

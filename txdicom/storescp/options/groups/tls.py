@@ -182,6 +182,7 @@ Look the certificates of peers' authorities up in the revocation lists as well. 
     ),
     Option(
         name="require-cert-aet",
+        perTitle=True,
         needs=_NEEDS,
         excludes=("ignore-peer-cert",),
         help="Refuse peers whose calling AE title is not in their certificate.",

@@ -1,5 +1,5 @@
 """
-Commands, negotiations and data sets as lines of text, for ``--debug``.
+Commands, negotiations and data sets as lines of text, for ``--verbose`` and ``--debug``.
 
 All of it comes from a peer, who may have sent anything. So nothing here raises, what is shown of a value is bounded,
 and no value can break out of its line: `printable` is the only way into one.
@@ -14,12 +14,22 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
+
 from txdicom.dimse.commands import Command, elementsOf
 from txdicom.uids import DEFLATED_TRANSFER_SYNTAXES, EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from txdicom.upperlayer.items import UserInformation
+from txdicom.upperlayer.items import ContextResult, UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
 
-__all__ = ["describeAnswer", "describeCommand", "describeDataSet", "describeRequest", "printable"]
+__all__ = [
+    "describeAnswer",
+    "describeCommand",
+    "describeContexts",
+    "describeDataSet",
+    "describeRequest",
+    "peerName",
+    "printable",
+]
 
 #: How much of one value is shown: characters of text, or numbers.
 _SHOWN_TEXT = 64
@@ -44,6 +54,15 @@ def printable(value: object, length: int = _SHOWN_TEXT) -> str:
     return shown if len(text) <= length else f"{shown}..."
 
 
+def peerName(address: object) -> str:
+    """Show the transport address of a peer, of whatever kind."""
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    return printable(address)
+
+
 def describeCommand(command: Command) -> Iterator[str]:
     """Show every element of a command set."""
     for tag, vr, value in elementsOf(command):
@@ -66,6 +85,21 @@ def describeAnswer(response: AAssociateAC) -> Iterator[str]:
     yield from _describeUser(response.userInformation)
     for context in response.presentationContexts:
         yield f"Context {context.contextID}: result {context.result:d}, {_uidName(context.transferSyntax)}"
+
+
+def describeContexts(request: AAssociateRQ, response: AAssociateAC) -> Iterator[str]:
+    """Show of each presentation context that was answered what it is for, and the answer."""
+    proposed = {context.contextID: context for context in request.presentationContexts}
+    for answer in response.presentationContexts:
+        context = proposed.get(answer.contextID)
+        if context is not None:
+            try:
+                result = ContextResult(answer.result).name.lower().replace("_", " ")
+            except ValueError:
+                result = f"result {answer.result}"
+            if answer.result == ContextResult.ACCEPTANCE:
+                result = f"{result}, {_uidName(answer.transferSyntax)}"
+            yield f"Context {answer.contextID}: {_uidName(context.abstractSyntax)}: {result}"
 
 
 def _describeUser(information: UserInformation) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """
 What storescp tells of its work: ``--verbose`` and ``--debug``.
 
-Nothing here exists, and so nothing of it is called, unless one of the two was asked for.
+Every line names its association. None at the level info has more of an instance than its UID: what may be a patient's
+is for the level debug.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,7 +22,16 @@ from txdicom.errors import AssociationAborted, AssociationRejected, MessageError
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
 from txdicom.soon import settled
-from txdicom.storescp.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
+from txdicom.storescp.log.dump import (
+    describeAnswer,
+    describeCommand,
+    describeContexts,
+    describeDataSet,
+    describeRequest,
+    peerName,
+    printable,
+)
+from txdicom.storescp.log.numbered import NumberedLog
 from txdicom.uids import FILE_PREFIXES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
 
@@ -48,18 +57,21 @@ class AssociationLog:
 
     :param debug: whether to log negotiated parameters and command sets as well.
     :param refusing: whether all associations are refused because the command line says so.
+    :param contexts: whether to log what became of each presentation context.
     """
 
-    def __init__(self, log: Logger, debug: bool = False, refusing: bool = False) -> None:
+    def __init__(self, log: Logger, debug: bool = False, refusing: bool = False, contexts: bool = False) -> None:
         self._log = log
         self._debug = debug
         self._refusing = refusing
+        self._contexts = contexts
 
     def associationRequested(self, association: Association, request: AAssociateRQ) -> None:
         """Tell who wants an association."""
-        self._log.info(
+        log = NumberedLog(self._log, association)
+        log.info(
             "Association Received ({peer}: {calling} -> {called})",
-            peer=_peerName(association.peer),
+            peer=peerName(association.peer),
             calling=printable(association.callingAETitle),
             called=printable(association.calledAETitle),
         )
@@ -67,48 +79,52 @@ class AssociationLog:
             subject = association.peerCertificate.subject.rfc4514_string()
             self._log.info("    (with a certificate for {subject})", subject=printable(subject, _LONGEST_REASON))
         if self._debug:
-            self._dump("Proposed", describeRequest(request))
+            _logLines(log, "Proposed", describeRequest(request))
 
     def associationEstablished(self, association: Association, request: AAssociateRQ, response: AAssociateAC) -> None:
         """Tell that the association was accepted, and with what."""
+        log = NumberedLog(self._log, association)
         length = association.maximumFragmentLength
-        self._log.info("Association Acknowledged (Max Send PDV: {length})", length=length or "unlimited")
+        log.info("Association Acknowledged (Max Send PDV: {length})", length=length or "unlimited")
         if not association.contexts:
-            self._log.info("    (but no valid presentation contexts)")
+            log.info("    (but no valid presentation contexts)")
+        if self._contexts:
+            lines = "".join(f"\n    {line}" for line in describeContexts(request, response))
+            log.info("Presentation Contexts:{lines}", lines=lines)
         if self._debug:
-            self._dump("Answered", describeAnswer(response))
+            _logLines(log, "Answered", describeAnswer(response))
 
     def commandReceived(self, association: Association, context: PresentationContext, command: Command) -> None:
         """Tell which message has come."""
-        self._log.info("Received {what}", what=_title(command))
+        log = NumberedLog(self._log, association)
+        log.info("Received {what}", what=_title(command))
         if self._debug:
-            self._dump(f"Received on presentation context {context.contextID}", describeCommand(command))
+            _logLines(log, f"Received on presentation context {context.contextID}", describeCommand(command))
 
     def commandSent(self, association: Association, context: PresentationContext, command: Command) -> None:
         """Tell how a request was answered."""
+        log = NumberedLog(self._log, association)
         if not command.isRequest:
             status = cast("Any", command).status
-            self._log.info(
+            log.info(
                 "Sent {what}: 0x{status} {text}", what=_title(command), status=f"{status:04X}", text=describe(status)
             )
         if self._debug:
-            self._dump(f"Sent on presentation context {context.contextID}", describeCommand(command))
+            _logLines(log, f"Sent on presentation context {context.contextID}", describeCommand(command))
 
     def associationEnded(self, association: Association, reason: Failure) -> None:
         """Tell how the association ended."""
+        log = NumberedLog(self._log, association)
         error = reason.value
         why = printable(error, _LONGEST_REASON)
         if isinstance(error, AssociationRejected):
-            self._log.info("Refusing Association ({why})", why="forced via command line" if self._refusing else why)
+            log.info("Refusing Association ({why})", why="forced via command line" if self._refusing else why)
         elif isinstance(error, ConnectionDone):
-            self._log.info("Association Release")
+            log.info("Association Release")
         elif isinstance(error, AssociationAborted | PDUError | MessageError):
-            self._log.info("Association Aborted ({why})", why=why)
+            log.info("Association Aborted ({why})", why=why)
         else:
-            self._log.info("Association Ended ({why})", why=why)
-
-    def _dump(self, title: str, lines: Iterable[str]) -> None:
-        _logLines(self._log, title, lines)
+            log.info("Association Ended ({why})", why=why)
 
 
 @implementer(IStorageSCP)
@@ -127,12 +143,13 @@ class NarratedStore:
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Open the store's writer."""
         writer = await settled(self._store.store(association, instance))
-        return _NarratedWriter(writer, instance, self._log, _DUMPED_LENGTH if self._dump else 0)
+        log = NumberedLog(self._log, association)
+        return _NarratedWriter(writer, instance, log, _DUMPED_LENGTH if self._dump else 0)
 
 
 @implementer(IAnsweredWriter)
 class _NarratedWriter:
-    def __init__(self, writer: IDataSetWriter, instance: ReceivedInstance, log: Logger, dumpedLength: int) -> None:
+    def __init__(self, writer: IDataSetWriter, instance: ReceivedInstance, log: NumberedLog, dumpedLength: int) -> None:
         self._writer = writer
         self._instance = instance
         self._log = log
@@ -172,7 +189,7 @@ class _NarratedWriter:
         self._log.info("RECV: {uid}, {received} bytes", uid=self._instance.sopInstanceUID, received=self._received)
 
 
-def _logLines(log: Logger, title: str, lines: Iterable[str]) -> None:
+def _logLines(log: NumberedLog, title: str, lines: Iterable[str]) -> None:
     remaining = iter(lines)
     shown = [f"    {line}" for line in islice(remaining, _LONGEST_DUMP)]
     if next(remaining, None) is not None:
@@ -191,11 +208,3 @@ def _title(command: Command) -> str:
     if isinstance(command, CStoreRQ):
         prefix = f", {FILE_PREFIXES.get(command.affectedSOPClassUID, 'UNKNOWN')}"
     return f"{name} (MsgID {number}{prefix})"
-
-
-def _peerName(address: object) -> str:
-    if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}"
-    if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}"
-    return printable(address)

@@ -1,0 +1,87 @@
+"""Which files are meant by the paths of a command line: `find`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from txdicom.cli.outcomes import Outcome
+from txdicom.errors import SourceError
+
+__all__ = ["Found", "find"]
+
+_DIRECTORY_NAME = "DICOMDIR"
+
+
+@dataclass
+class Found:
+    """
+    The files that are meant.
+
+    :ivar files: each once, in the order of the paths, and by name within a folder.
+    :ivar missing: what there should have been, and why it is not in `files`.
+    """
+
+    files: list[str] = field(default_factory=list)
+    missing: list[Outcome] = field(default_factory=list)
+
+
+def find(paths: Iterable[str]) -> Found:
+    """Find all files below some paths. It reads directories, and so belongs into a thread."""
+    found = Found()
+    files: dict[str, None] = {}
+    for path in paths:
+        try:
+            files.update(dict.fromkeys(_filesOf(path)))
+        except (OSError, SourceError) as error:
+            found.missing.append(Outcome(path, False, getattr(error, "strerror", None) or str(error)))
+    found.files = list(files)
+    return found
+
+
+def _filesOf(path: str) -> Iterator[str]:
+    if os.path.isdir(path):
+        yield from _below(path)
+    elif os.path.basename(path).upper() == _DIRECTORY_NAME:
+        yield from _listed(path)
+    else:
+        os.stat(path)
+        yield path
+
+
+def _below(folder: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for directory, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        for name in sorted(names):
+            # What it lists is in the folder as well.
+            if name.upper() != _DIRECTORY_NAME:
+                yield os.path.join(directory, name)
+
+
+def _listed(path: str) -> Iterator[str]:
+    """List the files that a DICOMDIR refers to."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        records = dcmread(path).get("DirectoryRecordSequence") or []
+        listed = [record.ReferencedFileID for record in records if "ReferencedFileID" in record]
+    except InvalidDicomError as error:
+        raise SourceError("it is no DICOMDIR") from error
+    except Exception as error:
+        raise SourceError(f"pydicom cannot read it: {error}") from error
+    if not listed:
+        # An instance that has this name, or a list of nothing; if it cannot be sent, that will be told.
+        yield path
+    root = Path(path).parent
+    for parts in listed:
+        names = [parts] if isinstance(parts, str) else list(parts)
+        # Components are names, and nothing leads out of the folder of the DICOMDIR (PS3.10 8.2).
+        if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
+            raise SourceError(f"it refers to {names!r}, which is no file of its folder")
+        yield str(root.joinpath(*names))

@@ -1,0 +1,183 @@
+"""
+Sends many files over several associations, and tries again what failed: `Sending`.
+
+Theory of operation. The beginning of every file is read first, to know what has to be proposed. What does not fit into
+the presentation contexts of one association is sent in several rounds. In each of them so many associations take files
+from one queue. A file whose association is lost, or for which the peer lacked resources, goes back to its end, for as
+often as is allowed; what the peer refuses for good is not tried again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.task import deferLater
+
+from txdicom.cli.outcomes import Outcome
+from txdicom.dimse.commands import CStoreRSP
+from txdicom.dimse.status import StatusCategory, category, describe
+from txdicom.errors import LocalProtocolError, SourceError
+from txdicom.requestor.association import RequestorAssociation
+from txdicom.requestor.connecting import connect
+from txdicom.requestor.proposing import Proposal, proposalsFor
+from txdicom.services.instances import Identity, identify
+from txdicom.storage.disk import Disk
+
+__all__ = ["Sending"]
+
+#: How many files are looked at in one turn of a thread.
+_AT_ONCE = 100
+#: How many files an association is given at once: one is on its way, and the next is at hand.
+_DEPTH = 2
+
+
+@dataclass
+class _File:
+    """A file that is to be sent, and how often that has been tried."""
+
+    path: str
+    identity: Identity
+    size: int
+    attempts: int = 0
+
+
+class Sending:
+    """
+    Sends files to one peer.
+
+    :param endpoint: makes an endpoint for each connection.
+    :param disk: waits for files.
+    :param clock: the delays run on it.
+    :param associations: how many there are at once.
+    :param retries: how often a file, or a connection, is tried again.
+    :param retryDelay: how long is waited before that, in seconds.
+    :param titles: called and calling AE title.
+    :param done: called for each file when it has been dealt with.
+    """
+
+    def __init__(
+        self,
+        endpoint: Callable[[], IStreamClientEndpoint],
+        disk: Disk,
+        clock: IReactorTime,
+        *,
+        associations: int = 1,
+        retries: int = 0,
+        retryDelay: float = 1.0,
+        titles: tuple[str, str] = ("ANY-SCP", "TXDICOM"),
+        done: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._disk = disk
+        self._clock = clock
+        self._associations = associations
+        self._retries = retries
+        self._retryDelay = retryDelay
+        self._titles = titles
+        self._done = done
+        self._outcomes: list[Outcome] = []
+        self._queue: deque[_File] = deque()
+
+    async def send(self, paths: Sequence[str]) -> list[Outcome]:
+        """Send files, and return what became of each of them."""
+        files: list[_File] = []
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            for path, known in zip(some, await self._disk.inThread(partial(_lookAt, some)), strict=True):
+                if isinstance(known, _File):
+                    files.append(known)
+                else:
+                    self._finish(Outcome(path, False, known))
+        for proposal in proposalsFor(file.identity for file in files):
+            sopClasses = {sopClassUID for sopClassUID, _ in proposal}
+            self._queue.extend(file for file in files if file.identity.sopClassUID in sopClasses)
+            workers = min(self._associations, len(self._queue))
+            await gatherResults([Deferred.fromCoroutine(self._work(proposal)) for _ in range(workers)])
+        return self._outcomes
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._done(outcome)
+
+    async def _work(self, proposal: list[Proposal]) -> None:
+        """Send what is in the queue over one association after the other."""
+        failures = 0
+        called, calling = self._titles
+        while self._queue:
+            try:
+                association = await connect(
+                    self._endpoint(),
+                    proposal,
+                    calledAETitle=called,
+                    callingAETitle=calling,
+                    clock=self._clock,
+                    disk=self._disk,
+                )
+            except Exception as error:
+                failures += 1
+                if failures > self._retries:
+                    self._giveUp(str(error) or type(error).__name__)
+                    return
+            else:
+                failures = 0
+                await gatherResults([Deferred.fromCoroutine(self._feed(association)) for _ in range(_DEPTH)])
+                if association.endReason is None:
+                    await association.release()
+            if self._queue:
+                await deferLater(self._clock, self._retryDelay)
+
+    def _giveUp(self, why: str) -> None:
+        """No association can be had: what is left fails."""
+        while self._queue:
+            self._finish(Outcome(self._queue.popleft().path, False, why))
+
+    async def _feed(self, association: RequestorAssociation) -> None:
+        """Send one file after the other while the association is there."""
+        while self._queue and association.endReason is None:
+            file = self._queue.popleft()
+            file.attempts += 1
+            try:
+                response = await association.store(file.path)
+            except (SourceError, LocalProtocolError) as error:
+                self._finish(Outcome(file.path, False, str(error)))
+            except Exception as error:
+                self._retryOr(file, str(error))
+            else:
+                self._answered(file, response)
+
+    def _answered(self, file: _File, response: CStoreRSP) -> None:
+        status = response.status
+        what = f"0x{status:04X} {describe(status)}"
+        if category(status) in (StatusCategory.SUCCESS, StatusCategory.WARNING):
+            self._finish(Outcome(file.path, True, what, file.size))
+        elif status >> 8 == _OUT_OF_RESOURCES:
+            self._retryOr(file, what)
+        else:
+            self._finish(Outcome(file.path, False, what))
+
+    def _retryOr(self, file: _File, what: str) -> None:
+        if file.attempts <= self._retries:
+            self._queue.append(file)
+        else:
+            self._finish(Outcome(file.path, False, what))
+
+
+#: The first byte of the statuses that may be better next time (PS3.4 Table B.2-1).
+_OUT_OF_RESOURCES = 0xA7
+
+
+def _lookAt(paths: Iterable[str]) -> list[_File | str]:
+    """Look at some files; return what there is to be sent, or why it cannot be."""
+    looked: list[_File | str] = []
+    for path in paths:
+        try:
+            looked.append(_File(path, identify(path), os.path.getsize(path)))
+        except (OSError, SourceError) as error:
+            looked.append(getattr(error, "strerror", None) or str(error))
+    return looked

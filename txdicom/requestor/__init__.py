@@ -1,0 +1,20 @@
+"""
+The requestor's side: `connect` to a peer, and send, query and retrieve over the `RequestorAssociation` it gives.
+
+`RequestorFactory` is for those who connect by themselves, `AssociationService` keeps an association going, and
+`contextsFor` tells what has to be proposed for instances that are to be sent.
+"""
+
+from txdicom.requestor.association import RequestorAssociation
+from txdicom.requestor.connecting import RequestorFactory, connect
+from txdicom.requestor.proposing import contextsFor, proposalsFor
+from txdicom.requestor.reconnecting import AssociationService
+
+__all__ = [
+    "AssociationService",
+    "RequestorAssociation",
+    "RequestorFactory",
+    "connect",
+    "contextsFor",
+    "proposalsFor",
+]

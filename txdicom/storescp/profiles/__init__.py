@@ -1,0 +1,1 @@
+"""Association negotiation profiles, as DCMTK's programs read them: ``--config-file``."""
