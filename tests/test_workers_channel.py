@@ -13,7 +13,7 @@ from twisted.protocols.amp import TooLong
 from twisted.test.iosim import connectedServerAndClient
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdicom.storescp.workers.channel import NoAnswerError, ParentEnd, WorkerEnd
+from txdicom.storescp.workers.channel import Answers, NoAnswerError, ParentEnd, WorkerEnd
 
 
 class FakeRun:
@@ -41,18 +41,33 @@ class FakeRun:
         self.told.append("gone")
 
 
+class Channel:
+    """
+    Both ends of a channel, connected in memory.
+
+    :param answers: gives who answers the worker's questions.
+    :ivar run: remembers what the worker has told.
+    :ivar heard: what the worker was told.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self.run = FakeRun()
+        self.heard: list[str] = []
+        self.worker, self.parent, self.pump = connectedServerAndClient(
+            lambda: ParentEnd(self.run, answers),  # type: ignore[arg-type]
+            lambda: WorkerEnd(lambda: self.heard.append("stop"), lambda: self.heard.append("hurry")),
+        )
+
+
 class ChannelTests(SynchronousTestCase):
     """Both ends, connected in memory."""
 
     def setUp(self) -> None:
         """Connect them."""
-        self.run_ = FakeRun()
-        self.heard: list[str] = []
         self.answers: dict[str, Any] = {}
-        self.worker, self.parent, self.pump = connectedServerAndClient(
-            lambda: ParentEnd(self.run_, lambda _: self.answers),  # type: ignore[arg-type]
-            lambda: WorkerEnd(lambda: self.heard.append("stop"), lambda: self.heard.append("hurry")),
-        )
+        channel = Channel(lambda _: self.answers)
+        self.run_, self.heard = channel.run, channel.heard
+        self.worker, self.parent, self.pump = channel.worker, channel.parent, channel.pump
 
     def ask(self, subject: str, question: Any) -> Deferred[Any]:
         """Ask the parent."""
@@ -102,6 +117,31 @@ class ChannelTests(SynchronousTestCase):
         self.assertEqual([type(error.value) for error in self.flushLoggedErrors()], [ZeroDivisionError, KeyError])
         self.failureResultOf(self.ask("double", "x" * 65536), TooLong)
         self.assertEqual(self.successResultOf(self.ask("double", 1)), 2)
+
+    def test_news(self) -> None:
+        """The worker hears what it listens for, and the parent what becomes of the worker."""
+        news: list[Any] = []
+        lost: list[str] = []
+        self.worker.hear("forget X", news.append)
+        self.parent.whenLost.append(lambda: lost.append("lost"))
+        self.parent.tell("forget X", "1.2.3")
+        self.parent.tell("forget", "1.2.4")
+        self.pump.flush()
+        self.assertEqual((news, lost), (["1.2.3"], []))
+        self.parent.close()
+        self.pump.flush()
+        self.assertEqual(lost, ["lost"])
+        self.parent.tell("forget X", "1.2.3")
+
+    def test_answeredTooLate(self) -> None:
+        """An answer to a worker that is gone is nothing to complain of."""
+        later: Deferred[Any] = Deferred()
+        self.answers["slow"] = lambda question: later
+        asking = self.ask("slow", 1)
+        self.parent.close()
+        self.pump.flush()
+        later.callback(1)
+        self.failureResultOf(asking)
 
     def test_parentGone(self) -> None:
         """The worker stops by itself; whatever it asks from then on fails."""

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from io import StringIO
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import LogEvent, Logger, LogLevel, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
+from txdicom.storescp.log.jsonlines import JSONLines
 from txdicom.storescp.workers import log as module
 from txdicom.storescp.workers.log import LogRelay, WorkerLog
 
@@ -60,6 +63,24 @@ class LogTests(SynchronousTestCase):
         self.assertIn("It failed", text)
         self.assertIn("Traceback (most recent call last):", text)
         self.assertIn("ValueError: why", text)
+
+    def test_json(self) -> None:
+        """A line of JSON has the fields that it would have in one process, the traceback, and the worker's number."""
+        output = StringIO()
+        observer = JSONLines(output)
+        self.log.info("text", log_system="storescp,3", fields={"association": 3, "peer": b"x"})
+        try:
+            raise ValueError("why")
+        except ValueError:
+            self.log.failure("It failed")
+        self.texts()
+        for event in self.published:
+            observer(event)
+        line, failed = map(json.loads, output.getvalue().splitlines())
+        self.assertEqual(list(line), ["time", "level", "system", "worker", "association", "peer", "message"])
+        self.assertEqual((line["system"], line["worker"], line["association"]), ("storescp,3 worker 3", 3, 3))
+        self.assertEqual((failed["level"], failed["message"]), ("critical", "It failed"))
+        self.assertIn("ValueError: why", failed["traceback"])
 
     def test_strayOutput(self) -> None:
         """What is no event of ours is told as an error."""

@@ -182,6 +182,16 @@ class OptionTests(ReceiverTestCase):
             error = self.assertRaises(UsageError, listening.Workers().parse, "--workers", text)
             self.assertEqual(str(error), f"--workers {text!r} is neither auto nor a whole number from 1 to 256")
 
+    def test_manyEndpoints(self) -> None:
+        """More endpoints than workers can tell apart are refused; one process takes them."""
+        endpoints = [f"--endpoint=unix:/run/{number}" for number in range(256)]
+        self.assertEqual(len(self.optionsOf("--workers=2", *endpoints)["endpoints"]), 256)
+        self.assertEqual(self.optionsOf(*endpoints, "104")["port"], 104)
+        errors = StringIO()
+        self.patch(sys, "stderr", errors)
+        self.assertRaises(SystemExit, self.optionsOf, "--workers=2", *endpoints, "104")
+        self.assertIn("--workers can share at most 256 ports and endpoints, not 257\n", errors.getvalue())
+
     def test_needsLinux(self) -> None:
         """Several workers share memory, which not all systems have for them; one worker does not."""
         if hasattr(os, "memfd_create"):

@@ -1,8 +1,9 @@
 """
 What a worker logs goes into its parent's log: `WorkerLog` writes it, line by line, and `LogRelay` reads it.
 
-A line is a JSON list: level, who says it, when, and the text. What else a worker's process writes, such as Python's own
-complaints, is taken for a text that is an error.
+A line is a JSON list: level, who says it, when, the text, the fields that it has besides (see
+`txdicom.storescp.log.jsonlines`), and the traceback if something failed. What else a worker's process writes, such as
+Python's own complaints, is taken for a text that is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
 __all__ = ["LogRelay", "WorkerLog"]
@@ -36,8 +37,10 @@ class WorkerLog:
     def __call__(self, event: LogEvent) -> None:
         """Write one event, whole; when there is no parent any more, there is no log either."""
         level = event.get("log_level") or LogLevel.info
-        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-        line = json.dumps([level.name, _systemOf(event), event.get("log_time"), text]).encode("ascii") + b"\n"
+        failure = event.get("log_failure")
+        traceback = None if failure is None else failure.getTraceback()
+        told = [level.name, _systemOf(event), event.get("log_time"), formatEvent(event), event.get("fields"), traceback]
+        line = json.dumps(told, default=str).encode("ascii") + b"\n"
         with suppress(OSError):
             while line:
                 line = line[os.write(self._descriptor, line) :]
@@ -73,23 +76,39 @@ class LogRelay:
 
     def _eventOf(self, line: bytes) -> LogEvent:
         try:
-            name, system, time, text = json.loads(line)
-            level = LogLevel.levelWithName(name)
-            return self._event(level, f"{system} worker {self._number}", time, text)
+            name, system, time, text, fields, traceback = json.loads(line)
+            event = self._event(LogLevel.levelWithName(name), f"{system} worker {self._number}", text)
+            event["fields"].update(fields or {})
         except Exception:
             # Whatever is not one of our lines is told as it is.
             text = line.decode("utf-8", "replace")
-            return self._event(LogLevel.error, f"storescp#error worker {self._number}", None, text)
+            return self._event(LogLevel.error, f"storescp#error worker {self._number}", text)
+        if time is not None:
+            event["log_time"] = time
+        if traceback is not None:
+            event["log_failure"] = _ToldFailure(traceback)
+        return event
 
-    def _event(self, level: Any, system: str, time: float | None, text: str) -> LogEvent:
-        event = {
+    def _event(self, level: Any, system: str, text: str) -> LogEvent:
+        return {
             "log_level": level,
             "log_namespace": "storescp",
             "log_system": system,
             "log_format": "{text}",
             "text": text,
+            "fields": {"worker": self._number},
         }
-        return event if time is None else {**event, "log_time": time}
+
+
+class _ToldFailure:
+    """What is left of a failure in another process, for those who log failures."""
+
+    def __init__(self, traceback: str) -> None:
+        self._traceback = traceback
+
+    def getTraceback(self) -> str:
+        """Return how it came about."""
+        return self._traceback
 
 
 def _systemOf(event: LogEvent) -> str:

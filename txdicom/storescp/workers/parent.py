@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
 
+from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import FileStore
 from txdicom.storage.filestores import FileStores
 from txdicom.storescp.hooks.announcer import Announcer
@@ -52,7 +52,11 @@ class WorkersService(ListeningService):
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
         super().__init__(
-            self._shared, descriptions, Factory(), files, (lambda: self._crew.reload()) if reloads else None
+            self._shared,
+            descriptions,
+            AcceptorFactory([], clock=reactor),
+            files,
+            (lambda: self._crew.reload()) if reloads else None,
         )
         self._descriptions = descriptions
         self._announcer = announcer

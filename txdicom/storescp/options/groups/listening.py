@@ -14,6 +14,8 @@ from txdicom.storescp.options.option import Group, Option
 __all__ = ["LISTENING"]
 
 MOST_WORKERS = 256
+#: A worker is told in one byte by which of them a connection has come.
+MOST_SHARED_ENDPOINTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def _processors() -> int:
 def _check(options: dict[str, Any]) -> None:
     if options["port"] is None and not options["endpoints"]:
         raise usage.UsageError("a port or an endpoint to listen on is missing")
+    count = len(options["endpoints"]) + (options["port"] is not None)
+    if options["workers"] > 1 and count > MOST_SHARED_ENDPOINTS:
+        raise usage.UsageError(f"--workers can share at most {MOST_SHARED_ENDPOINTS} ports and endpoints, not {count}")
 
 
 LISTENING = Group(
