@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
@@ -146,10 +147,23 @@ class StartingTests(CrewTestCase):
         channels = [factory.protocol() for _, factory, _ in self.reactor.adopted]
         self.assertEqual(channels, [process.run._channel for process in self.processes])
 
+    def test_lastWords(self) -> None:
+        """What a process told before it ended is heard after that, too; but it is ready for nothing any more."""
+        (first, _) = self.begin()
+        channel = self.reactor.adopted[0][1].protocol()
+        channel.makeConnection(StringTransport())
+        first.end(status=1)
+        self.assertFalse(channel.transport.disconnecting)
+        first.run.ready()
+        self.assertFalse(first.run.isServing)
+        finished = first.run.finish()
+        channel.connectionLost()
+        self.successResultOf(finished)
+
     def test_output(self) -> None:
         """What a process writes is logged, the last line as well if it is cut off."""
         (first, _) = self.begin()
-        first.run.childDataReceived(1, b'["info", "storescp#info", 1.5, "text"]\nhal')
+        first.run.childDataReceived(1, b'["info", "storescp#info", 1.5, "text", null, null]\nhal')
         first.run.childDataReceived(2, b"Complaint\nwor")
         first.end(status=1)
         self.assertEqual([event["text"] for event in self.published], ["text", "Complaint", "hal", "wor"])

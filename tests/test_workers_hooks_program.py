@@ -46,6 +46,9 @@ class WorkersHooksTests(hooks.HooksTestCase, workers.WorkersTestCase):
         for sender, uid in zip(senders, (FIRST, SECOND), strict=True):
             self.assertEqual(self.send(sender, uid), 0)
         *received, study = self.noted(3)
+        # Nothing that parent and workers have between them is open in a command.
+        for _, _, descriptors, _ in received:
+            self.assertLessEqual(len(descriptors), 5)
         paths = [event["path"] for _, event, *_ in received]
         self.assertEqual(study[1]["files"], paths)
         (folder,) = {os.path.dirname(path) for path in paths}

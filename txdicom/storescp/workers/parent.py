@@ -51,13 +51,10 @@ class WorkersService(ListeningService):
         announcer: Announcer | Announcers | None = None,
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
-        super().__init__(
-            self._shared,
-            descriptions,
-            AcceptorFactory([], clock=reactor),
-            files,
-            (lambda: self._crew.reload()) if reloads else None,
-        )
+        # Nothing is asked of this factory: what it would serve is handed over before.
+        factory = AcceptorFactory([], clock=reactor)
+        reload = (lambda: self._crew.reload()) if reloads else None
+        super().__init__(self._shared, descriptions, factory, files, reload)
         self._descriptions = descriptions
         self._announcer = announcer
         self._grace = options["grace-period"]

@@ -148,7 +148,9 @@ class Run(ProcessProtocol):
     # What the process tells.
 
     def ready(self) -> None:
-        """Connections may be handed to it."""
+        """Connections may be handed to it, unless it has ended meanwhile."""
+        if not self.pid:
+            return
         self.isServing = True
         _log.info("worker {number} is ready, process {pid}", number=self.number, pid=self.pid)
         self._changed()
