@@ -37,6 +37,8 @@ class WorkersService(ListeningService):
     :param announcer: what tells commands and plugins of what workers receive, in the end of what is left to be told.
     """
 
+    _crew: Crew
+
     def __init__(
         self,
         reactor: Any,
