@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 __all__ = ["LogRelay", "WorkerLog"]
 
-#: Bytes of one line that are kept; a text of `txdicom.storescp.narration` may have a thousand lines of its own.
+#: Bytes of one line that are kept; a text of `txdicom.storescp.log.narration` may have a thousand lines of its own.
 _LONGEST = 1 << 20
 
 
