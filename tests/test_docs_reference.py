@@ -36,10 +36,11 @@ from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
 from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
-from txdicom.storescp.log import dump, narration
-from txdicom.storescp.options import Options
+from txdicom.storescp.log import dump, narration, summary
+from txdicom.storescp.options import Options, tomlfile
 from txdicom.storescp.options.groups.limits import LARGEST_PDU, SMALLEST_PDU
 from txdicom.storescp.options.table import OPTIONS
+from txdicom.storescp.profiles import reader
 from txdicom.storescp.service import _PATIENCE
 from txdicom.uids import _MAXIMUM_UID_LENGTH
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
@@ -219,6 +220,9 @@ class LimitsTests(SynchronousTestCase):
                 *(dictionary.MAX_FILE_TAGS, dictionary.MAX_WARNINGS),
             ],
         )
+        self.assertEqual(summary._LONGEST_REASON, narration._LONGEST_REASON)
+        self.assertEqual(reader.LONGEST_FILE, tomlfile.LONGEST_FILE)
+        self.assertIn(f"A configuration file may have {reader.LONGEST_FILE} bytes", self.page)
         self.assertIn(f"shows {dump._SHOWN_TEXT} to {4 * dump._SHOWN_TEXT}.", self.page)
 
 

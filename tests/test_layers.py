@@ -32,7 +32,7 @@ PURE = {
     *(
         f"txdicom.upperlayer.{path.stem}"
         for path in PACKAGE.glob("upperlayer/*.py")
-        if path.stem not in ("protocol", "transport")
+        if path.stem not in ("actions", "protocol", "transport")
     ),
     *(f"txdicom.dimse.{name}" for name in ("status", "commands", "elements", "messages")),
 }

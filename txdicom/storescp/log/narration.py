@@ -77,7 +77,7 @@ class AssociationLog:
         )
         if association.peerCertificate is not None:
             subject = association.peerCertificate.subject.rfc4514_string()
-            self._log.info("    (with a certificate for {subject})", subject=printable(subject, _LONGEST_REASON))
+            log.info("    (with a certificate for {subject})", subject=printable(subject, _LONGEST_REASON))
         if self._debug:
             _logLines(log, "Proposed", describeRequest(request))
 
