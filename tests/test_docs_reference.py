@@ -110,7 +110,8 @@ class ReferenceTests(SynchronousTestCase):
                     )
                     if isLog and isinstance(node.args[0], ast.Constant):
                         logged.add(node.args[0].value)
-        listed = firstColumn("storescp.rst", "\nWith :option:`--verbose`:") + firstColumn("storescp.rst", "\nAlways:")
+        tables = ("\nWith :option:`--verbose`:", "\nAlways:", "There are these lines as well:")
+        listed = [line for before in tables for line in firstColumn("storescp.rst", before)]
         # One message is a variable there, because it is used for each of many lines.
         listed.append("Association Summary ({stored} stored, {failed} failed, {bytes} bytes, {ended})")
         listed.remove("Line {number} of data dictionary {fileName!r} is left out: {reason}.")

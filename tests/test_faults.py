@@ -125,7 +125,7 @@ class WhenTests(FaultTestCase):
     def test_numbersGoOnFromAssociationToAssociation(self) -> None:
         self.servePlan("n=2-3:status=0xA700")
         self.assertEqual([self.statuses(INSTANCE) for _ in range(4)], [[0], [0xA700], [0xA700], [0]])
-        self.assertEqual(self.faulty.received, 4)
+        self.assertEqual(self.faulty._draw.__self__.received, 4)
 
     def test_whatTheStoreNeverSeesIsNotCounted(self) -> None:
         self.servePlan("1:status=0xA700")

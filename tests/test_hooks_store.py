@@ -60,7 +60,7 @@ class HookedStoreTestCase(ConversationTestCase):
     def assertOver(self) -> None:
         """Nothing is remembered of anything."""
         self.assertNothingLeft()
-        self.assertEqual((self.hooked._ending, self.hooked._asked, self.announcer.studies._open), ({}, {}, {}))
+        self.assertEqual((self.hooked._ending, self.announcer._locks._held, self.announcer.studies._open), ({}, {}, {}))
 
 
 class TellingTests(HookedStoreTestCase):
@@ -316,7 +316,7 @@ class FilesTests(HookedStoreTestCase, FileStoreTestCase):
         self.assertEqual(self.statusesOf(FileStoreTestCase.ask(self, first)), [(1, 0xA700)])
         self.assertEqual(self.statusesOf(FileStoreTestCase.ask(self, second)), [(1, 0)])
         self.assertEqual(self.stored(), ofStudy() + b"new" * 4)
-        self.assertEqual(self.hooked._asked, {})
+        self.assertEqual(self.announcer._locks._held, {})
 
     def test_abort(self) -> None:
         """A peer that aborts while plugins are asked: they decide about the file all the same."""

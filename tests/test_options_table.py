@@ -63,6 +63,7 @@ VALUES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "sort-conc-studies": ("P", "a/b"),
     "sort-on-study-uid": ("P", "-"),
     "use-passwd": ("word", ""),
+    "workers": ("3", "0"),
 }
 #: Forms of DCMTK's that the 1996 letters would read differently, each refused with a sentence that tells both.
 TAKEN_BY_LETTERS = {"-id"}

@@ -135,20 +135,26 @@ class SourceTests(ConversationTestCase):
     """What the program does not do at all."""
 
     #: Where something of the kind is done all the same, for what the operator has put on the command line: programs
-    #: are looked for and run, and files renamed by a call that Python does not have.
+    #: are looked for and run, files renamed by a call that Python does not have, and workers started.
     EXCEPTIONS: ClassVar = {
-        "commandline.py": {"shutil"},
-        "process.py": {"shutil", "spawnProcess"},
-        "renaming.py": {"ctypes"},
+        "hooks/commandline.py": {"shutil"},
+        "hooks/process.py": {"shutil", "spawnProcess"},
+        "hooks/renaming.py": {"ctypes"},
+        "tap.py": {"spawnProcess"},
     }
 
     def test_nothingIsRun(self) -> None:
-        """No module starts programs, evaluates text, unpickles, calls foreign code, or changes who it runs as."""
+        """
+        No module starts programs, evaluates text, unpickles, calls foreign code, or changes who it runs as.
+
+        But for what is listed above; in the command by which workers are started, nothing comes from a peer.
+        """
         modules = {"subprocess", "multiprocessing", "pty", "pickle", "marshal", "ctypes", "shutil", "tempfile"}
         calls = {
             *("system", "popen", "posix_spawn", "spawnProcess", "fork", "eval", "exec", "compile", "__import__"),
             *("setuid", "seteuid", "setreuid", "setresuid", "setgid", "setgroups", "chmod", "chown", "execv", "execve"),
         }
+        started = []
         done: dict[str, set[str]] = {}
         for path in PROGRAM:
             found = set()
@@ -164,9 +170,13 @@ class SourceTests(ConversationTestCase):
                         found |= calls & {function.id}
                     elif isinstance(function, ast.Attribute) and ast.unparse(function.value) != "re":
                         found |= calls & {function.attr}
+                        if path.name == "tap.py" and function.attr == "spawnProcess":
+                            started.append(tuple(map(ast.unparse, node.args[1:3])))
             if found:
-                done[str(path.relative_to(ROOT / "txdicom/storescp/hooks"))] = found
+                done[str(path.relative_to(ROOT / "txdicom/storescp"))] = found
         self.assertEqual(done, self.EXCEPTIONS)
+        worker = "[sys.executable, '-P', '-m', 'txdicom.storescp.workers', str(number)]"
+        self.assertEqual(started, [("sys.executable", worker)])
 
 
 class MemoryTests(ConversationTestCase):

@@ -17,13 +17,14 @@ From the wire upwards::
 And beside it, for programs that work on what a receiver stores::
 
     IReceiverPlugin       is told of instances that were stored and of studies that have ended
+    IAnnouncer            tells plugins, in this process or by way of another
 
 Wherever a result may be a Deferred, it may also be a plain value or a coroutine.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
 __all__ = [
+    "IAnnouncer",
     "IAnsweredWriter",
     "IAssociationObserver",
     "IDataSetSource",
@@ -277,6 +279,42 @@ class IReceiverPlugin(Interface):
 
     def studyEnded(event: StudyEnded) -> Soon[None]:
         """All instances of a study have been told, and no more came for ``--eostudy-timeout``."""
+
+
+class IAnnouncer(Interface):
+    """
+    Is told what is being stored, and tells plugins: `txdicom.storescp.hooks.announcer.Announcer`, or what passes it on
+    to one in another process.
+
+    For each instance there is one `began`, and later one of `gone`, `stored` and `judged`.
+    """
+
+    isFull: bool = Attribute("Whether instances have to wait for `room` before they are taken.")
+
+    def room() -> Deferred[None]:
+        """Return what fires when there is room; it may be cancelled."""
+
+    def began(studyInstanceUID: str) -> None:
+        """An instance of this study, or of none if that is empty, is coming."""
+
+    def gone(studyInstanceUID: str) -> None:
+        """An instance that was coming has not been stored after all."""
+
+    def stored(event: InstanceStored) -> None:
+        """Tell of an instance whose sender knows that it is stored."""
+
+    def alone(path: str) -> Soon[Callable[[], None]]:
+        """Wait until nobody is asked about a file; return what lets go of it."""
+
+    def judge(event: InstanceStored) -> Soon[None]:
+        """
+        Ask about an instance before its sender is told that it is stored.
+
+        :raises Exception: somebody does not agree; see `IReceiverPlugin.instanceStored`.
+        """
+
+    def judged(event: InstanceStored) -> None:
+        """The sender of an instance that was asked about knows that it is stored."""
 
 
 class IQuerySCP(Interface):

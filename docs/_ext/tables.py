@@ -31,7 +31,16 @@ Table = tuple[list[str], list[list[str]]]
 _README_OPTIONS = frozenset(
     {
         *("verbose", "debug", "refuse", "ignore", "sleep-after", "sleep-during", "max-pdu"),
-        *("accept-from", "aetitle", "duplicates", "endpoint", "fsync", "min-free-space", "output-directory", "version"),
+        *(
+            "accept-from",
+            "aetitle",
+            "duplicates",
+            "endpoint",
+            "fsync",
+            "min-free-space",
+            "output-directory",
+            "version",
+        ),
     }
 )
 #: The names of what is younger than pydicom's dictionary, or not of the standard.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
@@ -20,7 +21,7 @@ from txdicom.storage.naming import NameOf, timestamp
 from txdicom.storage.text import SPECIFIC_CHARACTER_SET, textOf
 from txdicom.uids import isValidUID
 
-__all__ = ["BY_PATIENT_NAME", "BY_STUDY", "StudyDirectories", "byPatientName", "byPrefix", "byStudyUID"]
+__all__ = ["BY_PATIENT_NAME", "BY_STUDY", "StudyDirectories", "byPatientName", "byPrefix", "byStudyUID", "studyOf"]
 
 _PATIENT_NAME = 0x00100010
 _STUDY_INSTANCE_UID = 0x0020000D
@@ -43,7 +44,7 @@ def byStudyUID(prefix: str) -> NameOf:
     """Call the directories ``<prefix>_<Study Instance UID>``, or by the UID alone if the prefix is empty."""
 
     def directoryOf(instance: ReceivedInstance) -> str:
-        uid = _studyOf(instance)
+        uid = _studyUIDOf(instance)
         if not isValidUID(uid):
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "Study Instance UID is not a UID", (_STUDY_INSTANCE_UID,))
         return _joined(prefix, uid)
@@ -61,6 +62,7 @@ class StudyDirectories:
     :param beginning: what stands before the time, of a study's first instance; if it is empty, the time stands alone.
     :param now: gives the seconds since 1970.
     :param remembered: how many studies are not forgotten.
+    :ivar whenForgotten: each is called with a study that is forgotten.
     """
 
     def __init__(self, beginning: NameOf, now: Callable[[], float] = time.time, remembered: int = 10000) -> None:
@@ -70,12 +72,20 @@ class StudyDirectories:
         # By study, the one that had an instance last at the end; and the same the other way round.
         self._directories: dict[str, str] = {}
         self._taken: dict[str, str] = {}
+        self.whenForgotten: list[Callable[[str], None]] = []
 
     def __call__(self, instance: ReceivedInstance) -> str:
         """Return the directory of an instance."""
-        # More than that of what should be a UID is not needed to tell studies apart.
-        study = _studyOf(instance)[:_MAXIMUM_UID]
-        directory = self._directories.pop(study, "") or self._newDirectory(instance)
+        return self.find(studyOf(instance), partial(self._beginning, instance))
+
+    def find(self, study: str, beginning: Callable[[], str]) -> str:
+        """
+        Return the directory of a study.
+
+        :param study: as `studyOf` has it.
+        :param beginning: gives what stands before the time, if it has none yet.
+        """
+        directory = self._directories.pop(study, "") or self._newDirectory(beginning())
         self._directories[study] = directory
         self._taken[directory] = study
         if len(self._directories) > self._remembered:
@@ -85,10 +95,13 @@ class StudyDirectories:
     def forget(self, study: str) -> None:
         """Give a study another directory if more of its instances come."""
         directory = self._directories.pop(study, "")
-        self._taken.pop(directory, None)
+        if not directory:
+            return
+        del self._taken[directory]
+        for action in self.whenForgotten:
+            action(study)
 
-    def _newDirectory(self, instance: ReceivedInstance) -> str:
-        beginning = self._beginning(instance)
+    def _newDirectory(self, beginning: str) -> str:
         seconds = self._now()
         while (directory := _joined(beginning, timestamp(seconds, "_"))) in self._taken:
             seconds += 0.001
@@ -124,7 +137,17 @@ def _joined(beginning: str, rest: str) -> str:
     return f"{beginning}_{rest}" if beginning else rest
 
 
-def _studyOf(instance: ReceivedInstance) -> str:
+def studyOf(instance: ReceivedInstance) -> str:
+    """
+    Return what tells an instance's study from others.
+
+    :raises DIMSEError: 0xC000, it has none.
+    """
+    # More than that of what should be a UID is not needed.
+    return _studyUIDOf(instance)[:_MAXIMUM_UID]
+
+
+def _studyUIDOf(instance: ReceivedInstance) -> str:
     uid = uidValue(instance.attributes.get(_STUDY_INSTANCE_UID)).strip()
     if not uid:
         raise DIMSEError(Status.CANNOT_UNDERSTAND, "Study Instance UID not found", (_STUDY_INSTANCE_UID,))

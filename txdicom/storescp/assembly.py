@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +22,21 @@ from txdicom.dimse.admission import (
     refuseAll,
     refuseUnidentified,
 )
+from txdicom.dimse.entity import ApplicationEntity
 from txdicom.dimse.observers import Observers
-from txdicom.interfaces import IAssociationObserver, IServiceProvider, IStorageSCP
+from txdicom.interfaces import IAnnouncer, IAssociationObserver, IServiceProvider, IStorageSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, FileStore
+from txdicom.storage.naming import Naming
 from txdicom.storescp.faults import FaultyStore, longestDelay
-from txdicom.storescp.files import makeDuplicates, makeForm, makeNaming
+from txdicom.storescp.files import makeDuplicates, makeForm
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.command import CommandPlugin
 from txdicom.storescp.hooks.plugins import loadPlugin
 from txdicom.storescp.hooks.renaming import renameFiles
-from txdicom.storescp.hooks.store import WANTED, HookedStore
+from txdicom.storescp.hooks.store import HookedStore
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
@@ -44,13 +46,16 @@ from txdicom.upperlayer.parser import MOST_FRAGMENTS
 
 if TYPE_CHECKING:
     from txdicom.storescp.tls.connection import ConnectionCreator
+    from txdicom.storescp.workers.share import Questions, Share
 
 __all__ = [
+    "hasHooks",
     "makeAdmission",
     "makeAnnouncer",
     "makeConfiguration",
     "makeConnectionCreator",
     "makeEndpoints",
+    "makeFactory",
     "makeFileStore",
     "makeListener",
     "makeObserver",
@@ -73,9 +78,37 @@ def makeEndpoints(options: Mapping[str, Any]) -> list[str]:
     return descriptions
 
 
-def makeProviders(options: Mapping[str, Any], store: IStorageSCP) -> list[IServiceProvider]:
-    """Say which services there are."""
-    wanted = makeNaming(options).wanted | (WANTED if _hasHooks(options) else frozenset())
+def makeFactory(
+    options: Mapping[str, Any],
+    providers: Iterable[IServiceProvider],
+    entities: Mapping[str, ApplicationEntity],
+    clock: IReactorTime,
+    share: Share | None = None,
+) -> AcceptorFactory:
+    """
+    Build what accepts associations and answers their requests.
+
+    :param providers: what there is for all AE titles that are not among the entities.
+    :param share: what the receiver has in common with others, if it is one of several workers.
+    """
+    configuration = makeConfiguration(options)
+    admission = makeAdmission(options)
+    observer = makeObserver(options, clock)
+    if share is not None:
+        admission = share.admission(admission, configuration)
+        observer = share.observer(observer)
+        configuration = share.configuration(configuration)
+    return AcceptorFactory(providers, configuration, clock, admit=admission, observer=observer, entities=entities)
+
+
+def makeProviders(
+    options: Mapping[str, Any], store: IStorageSCP, wanted: frozenset[int] = frozenset()
+) -> list[IServiceProvider]:
+    """
+    Say which services there are.
+
+    :param wanted: the tags of elements of data sets that the store needs.
+    """
     contexts = options["presentation-contexts"]
     if contexts is not None:
         providers: list[IServiceProvider] = []
@@ -210,13 +243,12 @@ def makeListener(factory: AcceptorFactory, creator: ConnectionCreator | None, cl
     return secure(factory, creator, clock)
 
 
-def makeFileStore(options: Mapping[str, Any], reactor: Any) -> FileStore:
+def makeFileStore(options: Mapping[str, Any], reactor: Any, naming: Naming) -> FileStore:
     """
     Build the store that keeps files.
 
     :raises OSError: it cannot work with its directory.
     """
-    naming = makeNaming(options)
     return FileStore(
         options["output-directory"],
         naming=naming.name,
@@ -224,7 +256,7 @@ def makeFileStore(options: Mapping[str, Any], reactor: Any) -> FileStore:
         duplicates=makeDuplicates(options, naming),
         minimumFreeSpace=options["min-free-space"],
         fsync=options["fsync"],
-        withdrawable=options["exec-sync"] and _hasHooks(options),
+        withdrawable=options["exec-sync"] and hasHooks(options),
         disk=Disk(reactor),
     )
 
@@ -235,7 +267,7 @@ def raiseDescriptorLimit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _hasHooks(options: Mapping[str, Any]) -> bool:
+def hasHooks(options: Mapping[str, Any]) -> bool:
     """Whether anybody wants to hear of instances and studies."""
     names = ("exec-on-reception", "exec-on-eostudy", "plugins", "rename-on-eostudy")
     return any(options[name] for name in names)
@@ -247,7 +279,7 @@ def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
 
     :raises ValueError: a plugin cannot be used; the message is a sentence about it.
     """
-    if not _hasHooks(options):
+    if not hasHooks(options):
         return None
     plugins = [loadPlugin(name) for name in options["plugins"]]
     onReception, onEndOfStudy = options["exec-on-reception"], options["exec-on-eostudy"]
@@ -264,14 +296,25 @@ def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
 
 
 def makeStore(
-    options: Mapping[str, Any], files: FileStore | None, clock: IReactorTime, announcer: Announcer | None = None
+    options: Mapping[str, Any],
+    files: IStorageSCP | None,
+    clock: IReactorTime,
+    announcer: IAnnouncer | None = None,
+    questions: Questions | None = None,
 ) -> IStorageSCP:
-    """Build what takes the instances: a store, and around it what the options ask for."""
-    store: IStorageSCP = files or DiscardingStore()
+    """
+    Build what takes the instances: a store, and around it what the options ask for.
+
+    :param files: the store; None keeps nothing.
+    :param announcer: is told of what is stored.
+    :param questions: how to ask the parent, for one of several workers.
+    """
+    store = files or DiscardingStore()
     if announcer is not None:
         store = HookedStore(store, announcer, asking=options["exec-sync"])
     if options["faults"]:
-        store = FaultyStore(store, clock, options["faults"])
+        drawn = None if questions is None else questions.drawFault
+        store = FaultyStore(store, clock, options["faults"], drawn)
     if options["verbose"]:
         store = NarratedStore(store, _log, dump=options["debug"])
     if options["sleep-after"] or options["sleep-during"]:

@@ -53,6 +53,7 @@ __all__ = [
     "Delay",
     "Ending",
     "Fault",
+    "FaultPlan",
     "FaultyStore",
     "longestDelay",
     "parseFault",
@@ -273,22 +274,15 @@ def longestDelay(plan: Iterable[Fault]) -> float:
     return max((fault.what.seconds for fault in plan if isinstance(fault.what, Delay)), default=0.0)
 
 
-@implementer(IStorageSCP)
-class FaultyStore:
+class FaultPlan:
     """
-    Makes the faults of a plan happen around another store.
+    Numbers objects, and says what happens to each.
 
-    :param clock: delays run on it.
     :param plan: the faults; the first one that applies to an object happens to it.
-    :ivar received: how many objects have begun to arrive, on all associations. One that is refused before the store is
-        asked for a writer, because it is not what its request says, is not counted.
+    :ivar received: how many objects have been numbered.
     """
 
-    _log = Logger()
-
-    def __init__(self, store: IStorageSCP, clock: IReactorTime, plan: Sequence[Fault]) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, plan: Sequence[Fault]) -> None:
         self._plan = tuple(plan)
         # Shared by the faults that have the same seed, or else these would apply to the same objects.
         self._randoms = {
@@ -297,19 +291,70 @@ class FaultyStore:
             if isinstance(fault.when, ByRate)
         }
         self.received = 0
+
+    def draw(self, uid: str) -> tuple[int, int | None]:
+        """
+        Number an object.
+
+        :return: its number, and the place in the plan of the fault that happens to it, if one does.
+        """
+        self.received += 1
+        # All of them are asked every time, so that what is drawn depends on nothing but the plan and the number.
+        applies = [fault.when.applies(self.received, uid, self._randoms) for fault in self._plan]
+        return self.received, applies.index(True) if any(applies) else None
+
+
+@implementer(IStorageSCP)
+class FaultyStore:
+    """
+    Makes the faults of a plan happen around another store.
+
+    An object that is refused before the store is asked for a writer, because it is not what its request says, is not
+    numbered.
+
+    :param clock: delays run on it.
+    :param plan: the faults.
+    :param draw: numbers objects, as `FaultPlan.draw` does, for all stores that share the plan; None if this is alone.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: IStorageSCP,
+        clock: IReactorTime,
+        plan: Sequence[Fault],
+        draw: Callable[[str], Soon[tuple[int, int | None]]] | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._plan = tuple(plan)
+        self._draw = FaultPlan(plan).draw if draw is None else draw
         # The last delay of every association that had one; one at a time is all it can have.
         self._delays: dict[Association, Deferred[None]] = {}
 
     def store(self, association: Association, instance: ReceivedInstance) -> Soon[IDataSetWriter]:
         """Open the store's writer, or one that makes a fault."""
-        self.received += 1
-        uid = instance.sopInstanceUID
-        # All of them are asked every time, so that what is drawn depends on nothing but the plan and the number.
-        applying = [fault for fault in self._plan if fault.when.applies(self.received, uid, self._randoms)]
-        if not applying:
+        drawn = self._draw(instance.sopInstanceUID)
+        if isinstance(drawn, tuple):
+            return self._begin(drawn, association, instance)
+        return self._beginLater(drawn, association, instance)
+
+    async def _beginLater(
+        self, drawing: Soon[tuple[int, int | None]], association: Association, instance: ReceivedInstance
+    ) -> IDataSetWriter:
+        return await settled(self._begin(await settled(drawing), association, instance))
+
+    def _begin(
+        self, drawn: tuple[int, int | None], association: Association, instance: ReceivedInstance
+    ) -> Soon[IDataSetWriter]:
+        number, place = drawn
+        if place is None:
             return self._store.store(association, instance)
-        fault = applying[0]
-        self._log.info("fault {fault} for object {number}, {uid}", fault=fault, number=self.received, uid=uid)
+        fault = self._plan[place]
+        self._log.info(
+            "fault {fault} for object {number}, {uid}", fault=fault, number=number, uid=instance.sopInstanceUID
+        )
         what = fault.what
         if isinstance(what, Ending):
             return _endingWriter(what, association)

@@ -10,11 +10,22 @@ from txdicom.storage.naming import NameOf, Naming, TimeNames, nameOfInstance, un
 from txdicom.storage.outputform import OutputForm
 from txdicom.storage.sorting import BY_PATIENT_NAME, BY_STUDY, StudyDirectories, byPatientName, byPrefix, byStudyUID
 
-__all__ = ["makeDuplicates", "makeForm", "makeNaming"]
+__all__ = ["makeBeginning", "makeDuplicates", "makeForm", "makeNaming"]
 
 
-def makeNaming(options: Mapping[str, Any]) -> Naming:
-    """Say what instances are called."""
+def makeBeginning(options: Mapping[str, Any]) -> NameOf | None:
+    """Say how directories begin that are called by the time when a study began; None if there are none."""
+    if options["sort-conc-studies"] is not None:
+        return byPrefix(options["sort-conc-studies"])
+    return byPatientName if options["sort-on-patientname"] else None
+
+
+def makeNaming(options: Mapping[str, Any], directories: NameOf | None = None) -> Naming:
+    """
+    Say what instances are called.
+
+    :param directories: those that are called by time, if others have to know them; they begin as `makeBeginning` says.
+    """
     template = options["path"]
     if template is not None:
         return Naming(template, template.wanted, template.isUnique)
@@ -26,11 +37,10 @@ def makeNaming(options: Mapping[str, Any]) -> Naming:
     isUnique = filenames != "time"
     if options["sort-on-study-uid"] is not None:
         return Naming(withDirectory(byStudyUID(options["sort-on-study-uid"]), nameOf), BY_STUDY, isUnique)
-    if options["sort-conc-studies"] is not None:
-        directoryOf = StudyDirectories(byPrefix(options["sort-conc-studies"]))
-        return Naming(withDirectory(directoryOf, nameOf), BY_STUDY, isUnique)
-    if options["sort-on-patientname"]:
-        return Naming(withDirectory(StudyDirectories(byPatientName), nameOf), BY_PATIENT_NAME, isUnique)
+    beginning = makeBeginning(options)
+    if beginning is not None:
+        wanted = BY_PATIENT_NAME if options["sort-on-patientname"] else BY_STUDY
+        return Naming(withDirectory(directories or StudyDirectories(beginning), nameOf), wanted, isUnique)
     return Naming(nameOf, isUnique=isUnique)
 
 

@@ -1,4 +1,4 @@
-"""The receiver as a service of twisted.application: `ReceiverService`."""
+"""The receiver as a service of twisted.application: `ReceiverService`, and what listens in it, `ListeningService`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
@@ -26,7 +26,7 @@ from txdicom.storage.filestores import FileStores
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers
 
-__all__ = ["ReceiverService", "StartError"]
+__all__ = ["ListeningService", "ReceiverService", "StartError", "hurried"]
 
 #: How many seconds peers have at the very end to hear that their association was aborted, and to close.
 _PATIENCE = 1.0
@@ -53,40 +53,33 @@ class StartError(DICOMError, SystemExit):
             output.flush()
 
 
-class ReceiverService(MultiService):
+class ListeningService(MultiService):
     """
-    Listens on endpoints, and lets messages finish when it stops.
+    Listens on endpoints, and complains in one sentence if that is not possible.
 
+    :param reactor: what endpoints listen by.
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
-    :param files: the store to open first and to close at the end, if it is one that has to be; or several.
-    :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
-    :param listener: what serves the connections; by itself the factory, and else something around it.
+    :param factory: builds the protocols of connections.
+    :param files: the store to open before anything comes, if it is one that has to be; or several.
     :param reload: called when the process gets SIGHUP; None leaves that signal alone.
-    :param announcer: tells commands and plugins of what is received, and in the end of what they have not heard yet.
     """
 
     def __init__(
         self,
         reactor: Any,
         descriptions: Sequence[str],
-        factory: AcceptorFactory,
+        factory: IProtocolFactory,
         files: FileStore | FileStores | None = None,
-        grace: float = 10.0,
-        listener: IProtocolFactory | None = None,
         reload: Callable[[], None] | None = None,
-        announcer: Announcer | Announcers | None = None,
     ) -> None:
         super().__init__()
-        self._reactor = reactor
-        self._factory = factory
         self._files = files
-        self._grace = grace
+        self._reactor = reactor
         self._reload = reload
         self._beforeHangup: Any = None
-        self._announcer = announcer
         for description in descriptions:
             try:
-                listening = listeningService(description, listener or factory, reactor)
+                listening = listeningService(description, factory, reactor)
             except Exception as error:
                 # Endpoints are plugins, and each complains of its parameters, its files or its imports in its own way.
                 reason = str(error) or type(error).__name__
@@ -124,20 +117,52 @@ class ReceiverService(MultiService):
         if self._reload is not None and threading.current_thread() is threading.main_thread():
             self._beforeHangup = signal.signal(signal.SIGHUP, self._hungUp)
 
+    async def _stopListening(self) -> None:
+        await super().stopService()
+        if self._beforeHangup is not None:
+            signal.signal(signal.SIGHUP, self._beforeHangup)
+
     def _hungUp(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._reload)
+
+
+class ReceiverService(ListeningService):
+    """
+    Listens on endpoints, and lets messages finish when it stops.
+
+    :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
+    :param files: the store to close at the end, if it is one that has to be; or several.
+    :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
+    :param listener: what serves the connections; by itself the factory, and else something around it.
+    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
+    :param announcer: tells commands and plugins of what is received, and in the end of what they have not heard yet.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        descriptions: Sequence[str],
+        factory: AcceptorFactory,
+        files: FileStore | FileStores | None = None,
+        grace: float = 10.0,
+        listener: IProtocolFactory | None = None,
+        reload: Callable[[], None] | None = None,
+        announcer: Announcer | Announcers | None = None,
+    ) -> None:
+        super().__init__(reactor, descriptions, listener or factory, files, reload)
+        self._announcer = announcer
+        self._factory = factory
+        self._grace = grace
 
     async def _stop(self) -> None:
         with self._hurried():
             await self._factory.drain(self._grace)
-            await super().stopService()
+            await self._stopListening()
             await self._factory.disconnect(_PATIENCE)
             if self._announcer is not None:
                 await self._announcer.stop(self._grace)
             if self._files is not None:
                 await self._files.close()
-        if self._beforeHangup is not None:
-            signal.signal(signal.SIGHUP, self._beforeHangup)
 
     def _giveUp(self) -> None:
         self._factory.abortAll()
@@ -153,22 +178,30 @@ class ReceiverService(MultiService):
         """
         return Deferred.fromCoroutine(self._stop())
 
-    @contextmanager
-    def _hurried(self) -> Iterator[None]:
-        """While this lasts, a signal does not ask to stop, which we do, but to be quick about it."""
+    def _hurried(self) -> AbstractContextManager[None]:
+        return hurried(self._reactor, self._giveUp)
 
-        def hurry(number: int, frame: FrameType | None) -> None:
-            self._reactor.callFromThread(self._giveUp)
 
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, hurry) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+@contextmanager
+def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
+    """
+    While this lasts, SIGTERM or SIGINT does not ask to stop, which we do, but to be quick about it.
+
+    :param hurry: called, by the reactor, for every such signal.
+    """
+
+    def onSignal(number: int, frame: FrameType | None) -> None:
+        reactor.callFromThread(hurry)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, onSignal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _failed(sentence: str) -> StartError:

@@ -1,36 +1,39 @@
-"""What twistd loads: the options of storescp, and `makeService`, which builds the receiver from them."""
+"""
+What twistd loads: the options of storescp, and `makeService`, which builds the receiver from them.
+
+With ``--workers`` it builds the parent instead, which starts processes that call `runWorker`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger, LogPublisher
 
-from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storescp.assembly import (
-    makeAdmission,
-    makeAnnouncer,
-    makeConfiguration,
     makeConnectionCreator,
     makeEndpoints,
-    makeFileStore,
+    makeFactory,
     makeListener,
-    makeObserver,
-    makeProviders,
-    makeStore,
     raiseDescriptorLimit,
 )
 from txdicom.storescp.dictionary import DictionaryError, loadDictionaries
 from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
-from txdicom.storescp.titles import makeTitles
+from txdicom.storescp.titles import Titles, makeAnswers, makeTitles
 from txdicom.storescp.tls.settings import TLSError
 
-__all__ = ["Options", "makeService"]
+if TYPE_CHECKING:
+    from txdicom.storescp.tls.connection import ConnectionCreator
+
+__all__ = ["Options", "makeService", "runWorker"]
 
 _log = Logger("storescp")
 
@@ -46,23 +49,20 @@ def makeService(options: Options) -> IService:
     try:
         log = makeLogObserver(options["log-level"], options["log-json"], options.parent, reactor)
         loadDictionaries(os.environ.get("DCMDICTPATH"), _log)
-        announcer = makeAnnouncer(options, reactor)
-        files = None if options["ignore"] else makeFileStore(options, reactor)
-        titles = makeTitles(options, reactor, files, announcer)
+        titles = makeTitles(options, reactor)
         creator = makeConnectionCreator(options)
     except (DictionaryError, LogError, TLSError, ValueError, OSError) as error:
         raise StartError(str(error), sys.stderr) from error
     raiseDescriptorLimit()
+    make = _makeReceiver if options["workers"] == 1 else _makeParent
+    service = make(options, reactor, titles, creator)
+    return service if log is None else LoggedService(log, service)
+
+
+def _makeReceiver(options: Options, reactor: Any, titles: Titles, creator: ConnectionCreator | None) -> IService:
     clock = IReactorTime(reactor)
-    factory = AcceptorFactory(
-        makeProviders(options, makeStore(options, files, clock, announcer)),
-        makeConfiguration(options),
-        clock,
-        admit=makeAdmission(options),
-        observer=makeObserver(options, clock),
-        entities=titles.entities,
-    )
-    service = ReceiverService(
+    factory = makeFactory(options, titles.parts[""].providers, titles.entities, clock)
+    return ReceiverService(
         reactor,
         makeEndpoints(options),
         factory,
@@ -72,4 +72,59 @@ def makeService(options: Options) -> IService:
         reload=None if creator is None else creator.reload,
         announcer=titles.announcer,
     )
-    return service if log is None else LoggedService(log, service)
+
+
+def _makeParent(options: Options, reactor: Any, titles: Titles, creator: ConnectionCreator | None) -> IService:
+    # Imported this late because one process needs nothing of it.
+    from txdicom.storescp.workers.parent import WorkersService
+
+    return WorkersService(
+        reactor,
+        makeEndpoints(options),
+        titles.files,
+        options,
+        os.getcwd(),
+        options.arguments,
+        makeAnswers(options, titles),
+        _spawn,
+        reloads=creator is not None,
+        announcer=titles.announcer,
+    )
+
+
+def _spawn(protocol: ProcessProtocol, number: int, descriptors: Mapping[int, Any]) -> Any:
+    """Start a worker that finds the same modules as this process; its number is for those who look at processes."""
+    from twisted.internet import reactor
+
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    return reactor.spawnProcess(
+        protocol,
+        sys.executable,
+        [sys.executable, "-P", "-m", "txdicom.storescp.workers", str(number)],
+        {**os.environ, "PYTHONPATH": path},
+        childFDs=descriptors,
+    )
+
+
+def runWorker() -> None:
+    """
+    Be a worker: `txdicom.storescp.workers.__main__` is this.
+
+    :raises StartError: it cannot start; standard error says why.
+    """
+    from twisted.internet import reactor
+
+    from txdicom.storescp.workers.worker import Worker
+
+    worker = Worker(reactor)
+    options = Options()
+    options.parseOptions(worker.order.arguments)
+    # The parent has told what is wrong with them.
+    loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
+    titles = makeTitles(options, reactor, worker.share)
+    creator = makeConnectionCreator(options)
+    clock = IReactorTime(reactor)
+    factory = makeFactory(options, titles.parts[""].providers, titles.entities, clock, worker.share)
+    listener = makeListener(factory, creator, clock)
+    reload = None if creator is None else creator.reload
+    worker.run(makeEndpoints(options), factory, titles.files, options["grace-period"], listener, reload)

@@ -16,12 +16,14 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IReceiverPlugin
+from txdicom.interfaces import IAnnouncer, IReceiverPlugin
 from txdicom.soon import settled
 from txdicom.storescp.hooks.events import Event, InstanceStored, StudyEnded
+from txdicom.storescp.hooks.locks import FileLocks
 from txdicom.storescp.hooks.studies import Kept, Studies
 from txdicom.storescp.hooks.turns import Turns
 
@@ -36,6 +38,7 @@ Renaming = Callable[[StudyEnded, dict[str, Kept]], Awaitable[StudyEnded]]
 _log = Logger("storescp")
 
 
+@implementer(IAnnouncer)
 class Announcer:
     """
     Tells plugins of instances and studies.
@@ -47,6 +50,7 @@ class Announcer:
     :param rename: what is done with the files of a study before its end is told.
     :ivar studies: what is known of the studies that are being received.
     :ivar turns: what there is to tell.
+    :ivar whenStudyEnds: each is called at once with the UID of a study that has ended, before anybody is told.
     """
 
     def __init__(
@@ -66,6 +70,29 @@ class Announcer:
         self._isStopped = False
         self.studies = Studies(clock, studyTimeout, self._studyEnded)
         self.turns = Turns(atOnce, mostWaiting)
+        self.whenStudyEnds: list[Callable[[str], None]] = []
+        self._locks = FileLocks()
+
+    @property
+    def isFull(self) -> bool:
+        """Whether so many events wait that instances have to wait as well."""
+        return self.turns.isFull
+
+    def room(self) -> Deferred[None]:
+        """Return what fires when there is room; it may be cancelled."""
+        return self.turns.room()
+
+    def began(self, studyInstanceUID: str) -> None:
+        """An instance of this study is coming."""
+        self.studies.began(studyInstanceUID)
+
+    def gone(self, studyInstanceUID: str) -> None:
+        """An instance that was coming has not been stored after all."""
+        self.studies.gone(studyInstanceUID)
+
+    async def alone(self, path: str) -> Callable[[], None]:
+        """Wait until nobody is asked about a file; return what lets go of it."""
+        return await self._locks.acquire(path)
 
     def stored(self, event: InstanceStored) -> None:
         """Tell of an instance whose sender knows that it is stored."""
@@ -105,6 +132,8 @@ class Announcer:
         self.turns.abandon()
 
     def _studyEnded(self, event: StudyEnded, instances: dict[str, Kept]) -> None:
+        for action in self.whenStudyEnds:
+            action(event.studyInstanceUID)
         telling = self.turns.add(partial(self._tellStudy, event, instances))
         telling.addErrback(self._givenUp, event)
 

@@ -6,15 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import DeferredLock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.dimse.status import StatusCategory, category
-from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IFileWriter, IStorageSCP, IWithdrawableWriter, Soon
+from txdicom.interfaces import (
+    IAnnouncer,
+    IAnsweredWriter,
+    IDataSetWriter,
+    IFileWriter,
+    IStorageSCP,
+    IWithdrawableWriter,
+    Soon,
+)
 from txdicom.services.storage import ReceivedInstance
 from txdicom.soon import settled
-from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored
 
 if TYPE_CHECKING:
@@ -35,22 +41,20 @@ class HookedStore:
         is withdrawn, and its sender told so; instances that are to have the same file wait for each other then.
     """
 
-    def __init__(self, store: IStorageSCP, announcer: Announcer, asking: bool = False) -> None:
+    def __init__(self, store: IStorageSCP, announcer: IAnnouncer, asking: bool = False) -> None:
         self._store = store
         self.announcer = announcer
         self.asking = asking
         # What is to be done should an association end now: one that stores waits for one thing at a time.
         self._ending: dict[Association, Callable[[], None] | None] = {}
-        # The files about which plugins are being asked, and how many are interested.
-        self._asked: dict[str, tuple[DeferredLock, int]] = {}
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Wait until there is room to tell of one more, then open the store's writer."""
         if association not in self._ending:
             self._ending[association] = None
             association.whenEnded().addCallback(self._ended, association)
-        if self.announcer.turns.isFull:
-            room = self.announcer.turns.room()
+        if self.announcer.isFull:
+            room = self.announcer.room()
             self.whenEnded(association, room.cancel)
             await room
             self.whenEnded(association, None)
@@ -67,24 +71,6 @@ class HookedStore:
         action = self._ending.pop(association)
         if action is not None:
             action()
-
-    async def alone(self, path: str) -> Callable[[], None]:
-        """
-        Wait until nobody is asked about a file.
-
-        :return: what lets go of it.
-        """
-        lock, interested = self._asked.get(path, (DeferredLock(), 0))
-        self._asked[path] = (lock, interested + 1)
-        await lock.acquire()
-
-        def release() -> None:
-            lock, interested = self._asked.pop(path)
-            if interested > 1:
-                self._asked[path] = (lock, interested - 1)
-            lock.release()
-
-        return release
 
 
 @implementer(IAnsweredWriter)
@@ -105,7 +91,7 @@ class _HookedWriter:
             association.calledAETitle,
             str(getattr(association.peer, "host", "")),
         )
-        self._announcer.studies.began(self._event.studyInstanceUID)
+        self._announcer.began(self._event.studyInstanceUID)
 
     def write(self, fragments: list[memoryview]) -> Soon[None]:
         """Count the bytes."""
@@ -139,7 +125,7 @@ class _HookedWriter:
         return self._writer.answered(status) if IAnsweredWriter.providedBy(self._writer) else None
 
     def _gone(self) -> None:
-        self._announcer.studies.gone(self._event.studyInstanceUID)
+        self._announcer.gone(self._event.studyInstanceUID)
 
     async def _commit(self) -> int:
         status: int = await settled(self._writer.commit())
@@ -151,13 +137,13 @@ class _HookedWriter:
         writer = self._writer
         if not IWithdrawableWriter.providedBy(writer):
             status = await self._commit()
-            await self._announcer.judge(self._event)
+            await settled(self._announcer.judge(self._event))
             return status
-        release = await self._store.alone(writer.path)
+        release = await settled(self._announcer.alone(writer.path))
         try:
             status = await self._commit()
             try:
-                await self._announcer.judge(self._event)
+                await settled(self._announcer.judge(self._event))
             except Exception:
                 await settled(writer.withdraw())
                 raise

@@ -30,6 +30,7 @@ class Options(usage.Options):
     are for it.
 
     :ivar given: the names of the options that the command line has, or the configuration file.
+    :ivar arguments: the command line itself.
     """
 
     synopsis = "[-v][-d][-r][-i][-s n][-S n][-b n] [options] port"
@@ -45,6 +46,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.given: set[str] = set()
+        self.arguments: list[str] = []
         self.clear()
         self["titles"] = {}
         for option in OPTIONS.values():
@@ -67,7 +69,7 @@ class Options(usage.Options):
         :param options: the arguments; None takes the program's.
         :raises SystemExit: with 1 after saying what is wrong with it, with 0 after printing what was asked for.
         """
-        arguments = list(sys.argv[1:] if options is None else options)
+        self.arguments = arguments = list(sys.argv[1:] if options is None else options)
         if not arguments:
             sys.stderr.write(f"{self}\n")
             sys.exit(1)
