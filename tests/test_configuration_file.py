@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -28,6 +29,7 @@ from tests.receivers import (
     statusesIn,
     storeRQ,
 )
+from txdicom.errors import DIMSEError
 from txdicom.interfaces import IReceiverPlugin
 from txdicom.storescp.options import Options
 from txdicom.storescp.options.table import OPTIONS
@@ -57,7 +59,24 @@ class Plugin:
         """There are no studies in these tests."""
 
 
-everybodys, own = Plugin(), Plugin()
+class HesitantPlugin(Plugin):
+    """
+    Agrees to nothing before it is told to.
+
+    :ivar asked: what it has to say in the end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Deferred[None]] = []
+
+    def instanceStored(self, event: Any) -> Deferred[None]:  # type: ignore[override]
+        """Wait."""
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+
+everybodys, own, hesitant = Plugin(), Plugin(), HesitantPlugin()
 
 
 class FileTestCase(SynchronousTestCase):
@@ -337,6 +356,27 @@ class TitlesTests(ReceiverTestCase):
         for title in ("X", "Y", "Z"):
             self.storeAt(title)
         self.assertEqual([plugin.stored for plugin in (everybodys, own)], [["Y", "Z"], ["X"]])
+
+    def test_oneDirectoryOfTwo(self) -> None:
+        """Those that ask about the same file wait for each other: what was acknowledged before comes back."""
+        self.path.write_text(
+            "plugin = ['tests.test_configuration_file.hesitant']\nexec-sync = true\n[ae.X]\neostudy-timeout = 9\n"
+        )
+        factory = self.serve()
+        first, second, third = (connectRaw(factory) for _ in range(3))
+        for peer, title in ((first, "ANYBODY"), (second, "X"), (third, "ANYBODY")):
+            self.ask(associateRQ(PROPOSED, calledAETitle=title), peer)
+        first.send(storeRQ(), *dataPDUs(dataSet()))
+        hesitant.asked.pop().callback(None)
+        self.assertEqual(statusesIn(first.send()), [(1, 0)])
+        kept = (Path(self.directory) / FILE_NAME).read_bytes()
+        for peer in (second, third):
+            peer.send(storeRQ(), *dataPDUs(dataSet(bytes(8))))
+        for peer in (second, third):
+            self.assertEqual(len(hesitant.asked), 1)
+            hesitant.asked.pop().errback(DIMSEError(0xA700, "no"))
+            self.assertEqual(statusesIn(peer.send()), [(1, 0xA700)])
+        self.assertEqual((Path(self.directory) / FILE_NAME).read_bytes(), kept)
 
     def test_delays(self) -> None:
         """A delay of one title is no reason to give its store up."""

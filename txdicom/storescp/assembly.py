@@ -34,6 +34,7 @@ from txdicom.storescp.faults import FaultyStore, longestDelay
 from txdicom.storescp.files import makeDuplicates, makeForm
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.command import CommandPlugin
+from txdicom.storescp.hooks.locks import FileLocks
 from txdicom.storescp.hooks.plugins import loadPlugin
 from txdicom.storescp.hooks.renaming import renameFiles
 from txdicom.storescp.hooks.store import HookedStore
@@ -273,10 +274,11 @@ def hasHooks(options: Mapping[str, Any]) -> bool:
     return any(options[name] for name in names)
 
 
-def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
+def makeAnnouncer(options: Mapping[str, Any], reactor: Any, locks: FileLocks) -> Announcer | None:
     """
     Build what tells commands and plugins of instances and studies, if there are any.
 
+    :param locks: shared by all that there are, for AE titles may share an output directory.
     :raises ValueError: a plugin cannot be used; the message is a sentence about it.
     """
     if not hasHooks(options):
@@ -292,6 +294,7 @@ def makeAnnouncer(options: Mapping[str, Any], reactor: Any) -> Announcer | None:
         atOnce=options["exec-at-once"],
         studyTimeout=options["eostudy-timeout"],
         rename=partial(renameFiles, Disk(reactor)) if options["rename-on-eostudy"] else None,
+        locks=locks,
     )
 
 

@@ -30,6 +30,7 @@ from txdicom.storescp.faults import FaultPlan
 from txdicom.storescp.files import makeBeginning, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers
+from txdicom.storescp.hooks.locks import FileLocks
 from txdicom.storescp.hooks.store import WANTED
 from txdicom.storescp.options.groups.hooks import HOOKS
 
@@ -75,6 +76,7 @@ class Titles(NamedTuple):
 def makePart(
     options: Mapping[str, Any],
     reactor: Any,
+    locks: FileLocks,
     questions: Questions | None = None,
     announcer: Announcer | DistantAnnouncer | None = None,
 ) -> Part:
@@ -82,13 +84,14 @@ def makePart(
     Build what there is for one AE title, or for everybody.
 
     :param options: those for it.
+    :param locks: shared by all titles, for they may share an output directory.
     :param questions: how to ask the parent, for one of several workers.
     :param announcer: one that is there already; None makes one, if one is needed.
     :raises OSError: the store cannot work with its directory.
     :raises ValueError: a plugin cannot be used.
     """
     if announcer is None and hasHooks(options):
-        announcer = makeAnnouncer(options, reactor) if questions is None else questions.announcer()
+        announcer = makeAnnouncer(options, reactor, locks) if questions is None else questions.announcer()
     directories = _makeDirectories(options, questions)
     if isinstance(announcer, Announcer) and isinstance(directories, StudyDirectories):
         announcer.whenStudyEnds.append(directories.forget)
@@ -115,13 +118,14 @@ def makeTitles(options: Mapping[str, Any], reactor: Any, share: Share | None = N
     :raises OSError: one of the stores cannot work with its directory.
     :raises ValueError: a plugin cannot be used.
     """
-    everybody = makePart(options, reactor, None if share is None else share.questions())
+    locks = FileLocks()
+    everybody = makePart(options, reactor, locks, None if share is None else share.questions())
     parts, entities = {"": everybody}, {}
     for title, own in options["titles"].items():
         # One that says nothing of hooks has those of everybody.
         isOther = any(own[option.key] != options[option.key] for option in HOOKS.options)
         questions = None if share is None else share.questions(title)
-        parts[title] = part = makePart(own, reactor, questions, None if isOther else everybody.announcer)
+        parts[title] = part = makePart(own, reactor, locks, questions, None if isOther else everybody.announcer)
         admission = makeAdmission(own)
         if share is not None:
             admission = share.admission(admission, makeConfiguration(options))

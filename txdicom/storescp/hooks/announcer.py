@@ -48,6 +48,7 @@ class Announcer:
     :param atOnce: how many events are told at a time.
     :param studyTimeout: how many seconds without an instance end a study.
     :param rename: what is done with the files of a study before its end is told.
+    :param locks: shared with those who may ask about the same files; None shares with nobody.
     :ivar studies: what is known of the studies that are being received.
     :ivar turns: what there is to tell.
     :ivar whenStudyEnds: each is called at once with the UID of a study that has ended, before anybody is told.
@@ -61,6 +62,7 @@ class Announcer:
         atOnce: int,
         studyTimeout: float,
         rename: Renaming | None = None,
+        locks: FileLocks | None = None,
         mostWaiting: int = MOST_WAITING,
     ) -> None:
         self._plugins = plugins
@@ -71,7 +73,7 @@ class Announcer:
         self.studies = Studies(clock, studyTimeout, self._studyEnded)
         self.turns = Turns(atOnce, mostWaiting)
         self.whenStudyEnds: list[Callable[[str], None]] = []
-        self._locks = FileLocks()
+        self._locks = locks or FileLocks()
 
     @property
     def isFull(self) -> bool:
