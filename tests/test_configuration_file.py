@@ -169,7 +169,10 @@ class EverybodyTests(FileTestCase):
             ("nonsense = 1", "FILE: 'nonsense' is not an option of configuration files"),
             ("version = true", "FILE: 'version' is not an option of configuration files"),
             ("config = 'x'", "FILE: 'config' is not an option of configuration files"),
-            ("fork = true", "FILE: fork is not offered: one process serves all associations at once; leave it out"),
+            (
+                "fork = true",
+                "FILE: fork is not offered: one process serves all associations at once, and --workers has more of them; leave it out",
+            ),
             ("verbose = 1", "FILE: verbose is neither true nor false"),
             ("max-pdu = true", "FILE: max-pdu is neither a text nor a number"),
             ("max-pdu = [1, 2]", "FILE: max-pdu takes 1 value"),
