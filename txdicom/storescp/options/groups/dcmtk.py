@@ -46,7 +46,7 @@ _PROFILE = "the standard has retired this profile; --profile-bcp195 is the one f
 REFUSED = (
     Refused("arguments", (), "have the shell show the command line with set -x"),
     Refused("log-config", ("-lc",), "say where the log goes by twistd's --logfile or --logger, before 'storescp'"),
-    Refused("fork", (), "one process serves all associations at once, and --workers has more of them; leave it out"),
+    Refused("fork", (), "one process serves all associations at once, and --workers more; leave it out"),
     Refused("access-control", ("+ac",), "give the networks that may come in with --accept-from"),
     # The 1996 letters would make this "ignore" and "debug", and a script of inetd's would lose its images.
     Refused(
