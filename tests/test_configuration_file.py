@@ -171,7 +171,8 @@ class EverybodyTests(FileTestCase):
             ("config = 'x'", "FILE: 'config' is not an option of configuration files"),
             (
                 "fork = true",
-                "FILE: fork is not offered: one process serves all associations at once, and --workers more; leave it out",
+                "FILE: fork is not offered:"
+                " one process serves all associations at once, and --workers more; leave it out",
             ),
             ("verbose = 1", "FILE: verbose is neither true nor false"),
             ("max-pdu = true", "FILE: max-pdu is neither a text nor a number"),
