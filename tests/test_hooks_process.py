@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProcessTransport
-from twisted.logger import globalLogPublisher
+from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -42,7 +42,11 @@ class ProcessTestCase(SynchronousTestCase):
 
     def told(self) -> list[str]:
         """Return what has been logged."""
-        return [event["log_format"].format(**event) for event in self.logged]
+        return [event["log_format"].format(**event) for event in self.logged if event["log_level"] > LogLevel.debug]
+
+    def debugged(self) -> list[str]:
+        """Return what has been logged for --debug."""
+        return [event["log_format"].format(**event) for event in self.logged if event["log_level"] is LogLevel.debug]
 
 
 class RunTests(ProcessTestCase):
@@ -61,7 +65,8 @@ class RunTests(ProcessTestCase):
         self.clock.advance(1.5)
         self.process.exit()
         self.assertEqual(self.successResultOf(running), 0)
-        self.assertEqual(self.told(), ["/bin/true 'a b' c ended with status 0 after 1.5 s"])
+        self.assertEqual(self.told(), ["/bin/true ended with status 0 after 1.5 s"])
+        self.assertEqual(self.debugged(), ["running /bin/true 'a b' c"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_status(self) -> None:
@@ -147,7 +152,8 @@ class RunTests(ProcessTestCase):
         self.start(b"a")
         self.assertEqual(self.process.arguments, ["/bin/setsid", "/bin/true", "a"])
         self.process.exit()
-        self.assertEqual(self.told(), ["/bin/true a ended with status 0 after 0.0 s"])
+        self.assertEqual(self.told(), ["/bin/true ended with status 0 after 0.0 s"])
+        self.assertEqual(self.debugged(), ["running /bin/true a"])
 
     def test_cannotRun(self) -> None:
         self.clock.failure = OSError(12, "Cannot allocate memory")
@@ -158,8 +164,8 @@ class RunTests(ProcessTestCase):
         """What is logged of a command has no line ends that a peer chose, and a bound."""
         self.start(b"a\nb", b"x" * 5000)
         self.process.exit()
-        self.assertTrue(self.told()[0].startswith("/bin/true 'a\\nb' xxx"))
-        self.assertLess(len(self.told()[0]), 1200)
+        self.assertTrue(self.debugged()[0].startswith("running /bin/true 'a\\nb' xxx"))
+        self.assertLess(len(self.debugged()[0]), 1200)
 
 
 class CommandPluginTests(ProcessTestCase):

@@ -70,7 +70,9 @@ class _Command(ProcessProtocol):
     transport: IProcessTransport
 
     def __init__(self, reactor: Any, arguments: Sequence[bytes], standardInput: bytes) -> None:
-        self.name = printable(shlex.join(map(os.fsdecode, arguments)), _LONGEST_COMMAND)
+        # The arguments are for --debug only: names of files and directories may be made of patients' names.
+        self.name = printable(os.fsdecode(arguments[0]), _LONGEST_COMMAND)
+        _log.debug("running {command}", command=printable(shlex.join(map(os.fsdecode, arguments)), _LONGEST_COMMAND))
         self.outcome: Deferred[int] = Deferred(self._kill)
         self._reactor = reactor
         self._input = standardInput
