@@ -220,16 +220,16 @@ def hookRuns(script: Path) -> list[Run]:
             {"statuses": (["0000"] * 2, ["A700"] * 2), "files": ANY, "contents": ANY},
         ),
         Run(
-            ("-dhl", "-ss", "P", "-tos", "1", "-xcs", f"{script} #p #a #c #r"), images, awaiting={"P_*/note.*": (2, 2)}
+            ("-dhl", "-ss", "P", "-tos", "3", "-xcs", f"{script} #p #a #c #r"), images, awaiting={"P_*/note.*": (2, 2)}
         ),
         Run(
-            ("-dhl", "-su", "P", "-tos", "1", "-xcs", f"{script} #p #a"),
+            ("-dhl", "-su", "P", "-tos", "3", "-xcs", f"{script} #p #a"),
             storescu(files=["CT_small.dcm", "MR_small.dcm", "CT_small.dcm"]),
             "studies-end",
             {"files": ANY, "contents": ANY},
             {"P_*/note.*": (3, 2)},
         ),
-        Run(("-su", "P", "-tos", "1", "-rns"), images, awaiting={"P_*/CT000001": (1, 1), "P_*/MR000001": (1, 1)}),
+        Run(("-su", "P", "-tos", "3", "-rns"), images, awaiting={"P_*/CT000001": (1, 1), "P_*/MR000001": (1, 1)}),
         Run(
             ("-ss", "P"),
             storescu(files=["CT_small.dcm", "MR_small.dcm", "CT_small.dcm"]),
