@@ -23,9 +23,7 @@ import struct
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeAlias
 
-from txdicom.uids import isValidUID
-
-__all__ = ["HeadError", "HeadReader", "isValidUID", "uidValue"]
+__all__ = ["HeadError", "HeadReader", "uidValue"]
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 
@@ -361,7 +359,7 @@ def uidValue(value: bytes | None) -> str:
     """
     Decode the value of an element of VR UI, without the padding at its end: NULs, or the spaces some machines send.
 
-    The result is not checked otherwise, see `isValidUID`.
+    The result is not checked otherwise, see `txdicom.uids.isValidUID`.
 
     :return: the empty string for None, and for what is not ASCII.
     """

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from txdicom.errors import SourceError
 from txdicom.services.datasets import convert, encodeDataSet
-from txdicom.services.head import HeadError, HeadReader, isValidUID, uidValue
+from txdicom.services.head import HeadError, HeadReader, uidValue
 from txdicom.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    isValidUID,
 )
 from txdicom.upperlayer.fields import Octets
 
