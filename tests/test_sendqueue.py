@@ -29,8 +29,8 @@ from txdicom.upperlayer.items import (
 )
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC
 
-#: What the queue reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
-CHUNK = (1 << 18) // 16378 * 16378
+#: What the queue reads at a time, for the PDUs of these tests: 64 of 16378 bytes.
+CHUNK = (1 << 20) // 16378 * 16378
 
 
 @implementer(IDataSetSource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -35,6 +36,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 async def _exiting(command: Any) -> None:
+    # All that is needed has been imported, and need not be looked at when garbage is collected, here or at the end.
+    gc.freeze()
+    gc.enable()
     if not await command:
         raise SystemExit(1)
 
