@@ -375,9 +375,13 @@ class Association:
         :param receiver: told of the responses; it calls `requestFinished` at the last one.
         :raises LocalProtocolError: there is no established association.
         """
-        if self._endReason is not None:
+        if self.endReason is not None:
             raise LocalProtocolError("the association is over")
         self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
+        if self._endReason is not None:
+            # The data set's source has ended the association.
+            receiver.requestFailed(self._endReason)
+            return
         self._requests[command.messageID] = receiver
         self._watchdog.expectResponse()
         if self._observer is not None:

@@ -127,11 +127,20 @@ class SendQueue:
 
     def _begin(self, contextID: int, command: bytes, source: IDataSetSource) -> None:
         self._association.protocol.streaming = True
+        streaming: Deferred[None] | None = None
+
+        def cancel(_: object) -> None:
+            if streaming is not None:
+                streaming.cancel()
+
         # Known before it starts, for it may be over when it returns.
-        waiting: Deferred[None] = Deferred(lambda _: streaming.cancel())
+        waiting: Deferred[None] = Deferred(cancel)
         waiting.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._streaming = waiting
         streaming = Deferred.fromCoroutine(self._stream(contextID, command, source))
+        if self._streaming is not waiting:
+            # The source itself has ended the association.
+            streaming.cancel()
         streaming.addCallbacks(self._sent, self._broken, callbackArgs=(waiting,), errbackArgs=(waiting,))
 
     async def _stream(self, contextID: int, command: bytes, source: IDataSetSource) -> None:
