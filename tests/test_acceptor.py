@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,9 +36,10 @@ from txdicom.errors import AssociationLost, AssociationRejected, DIMSEError, Loc
 from txdicom.interfaces import IVerificationSCP
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
-from txdicom.testing import RecordingStore, associateRQ, connectRaw
+from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.uids import OTHER_STORAGE_SOP_CLASSES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRQ
+from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 
 class AdmissionTests(ConversationTestCase):
@@ -80,6 +82,18 @@ class AdmissionTests(ConversationTestCase):
             peers[left].link.lose()
             self.assertEqual(len(self.factory.associations), left)
         self.assertNothingLeft()
+
+
+class UndecidedTests(ConversationTestCase):
+    def test_madeToRequest(self) -> None:
+        """An association that nobody has told how to decide accepts nobody, and says so in the log."""
+        association = Association(ServiceTable([]), Configuration(), self.clock)
+        protocol = UpperLayerProtocol(association, Configuration(), self.clock)
+        association.protocol = protocol
+        peer = RawPeer()
+        peer.link = MemoryLink(peer, protocol, IPv4Address("TCP", "127.0.0.1", 50000))
+        self.assertEqual(peer.send(associateRQ()), [AAssociateRJ(2, 3, 1)])
+        self.assertLogged(LocalProtocolError)
 
 
 class ServiceTableTests(SynchronousTestCase):
