@@ -304,8 +304,7 @@ class Association:
 
     def keepWaiting(self, timer: IDelayedCall) -> None:
         """A part of what is waited for is there: the time for the rest begins anew."""
-        if timer.active():
-            timer.reset(self._configuration.providerTimeout)
+        timer.reset(self._configuration.providerTimeout)
 
     def stopWaiting(self, timer: IDelayedCall) -> None:
         """What was waited for is there."""

@@ -141,7 +141,8 @@ class SendQueue:
         if self._streaming is not waiting:
             # The source itself has ended the association.
             streaming.cancel()
-        streaming.addCallbacks(self._sent, self._broken, callbackArgs=(waiting,), errbackArgs=(waiting,))
+        # One that was stopped does not get to its end: it is cancelled, or may send nothing more.
+        streaming.addCallbacks(self._sent, self._broken, errbackArgs=(waiting,))
 
     async def _stream(self, contextID: int, command: bytes, source: IDataSetSource) -> None:
         protocol = self._association.protocol
@@ -170,9 +171,7 @@ class SendQueue:
                 self._association.stopWaiting(timer)
         return reading
 
-    def _sent(self, _: None, waiting: Deferred[None]) -> None:
-        if self._streaming is not waiting:
-            return
+    def _sent(self, _: None) -> None:
         self._streaming = None
         protocol = self._association.protocol
         protocol.streaming = False
