@@ -29,6 +29,7 @@ from tests.scripted import (
     performed,
     storeRQ,
 )
+from txdicom.dimse.answers import Answer
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRQ, Command, encodeCommand
 from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError, PDUError
@@ -209,15 +210,15 @@ class EndTests(ConversationTestCase):
         self.assertEqual(writer.calls, ["write", "write", "commit", "answered"])
         self.assertNothingLeft()
 
-    def test_seriesThatHasNotBegun(self) -> None:
-        """One that was given while the data set was still on its way is closed, if it can be."""
+    def test_answerThatIsNotSent(self) -> None:
+        """A series that was given while the data set was still on its way is closed, if it can be."""
         for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
-            for series in (Series(), ClosableSeries()):
-                peer = self.associated(series)
+            for given in (Answer(0), Series(), ClosableSeries()):
+                peer = self.associated(given)
                 self.assertEqual(peer.send(STORE, FIRST), [])
-                self.assertEqual(getattr(series, "closed", 0), 0)
+                self.assertEqual(getattr(given, "closed", 0), 0)
                 self.assertEqual([*(end[0](peer, self.provider.association) or ()), *peer.send()], end[1])
-                self.assertEqual(getattr(series, "closed", 1), 1)
+                self.assertEqual(getattr(given, "closed", 1), 1)
                 peer.link.lose()
                 self.assertNothingLeft()
 
@@ -257,7 +258,13 @@ class ObserverTests(ConversationTestCase):
 
     def assertReacts(self, react: Callable[[Association], object], logged: list[type[Exception]]) -> None:
         """The association ends when it has answered one of two requests, whatever it was answered by."""
-        for script in (lambda _: 0, lambda _: DIMSEError(0xA700), lambda _: AnsweredWriter(), later):
+        for script in (
+            lambda _: 0,
+            lambda _: DIMSEError(0xA700),
+            lambda _: AnsweredWriter(),
+            later,
+            lambda waiting: AnsweredWriter(commit=later(waiting)),
+        ):
             waiting: list[Deferred[Any]] = []
             observer = ReactingObserver(react)
             verifyObject(IAssociationObserver, observer)
@@ -268,7 +275,8 @@ class ObserverTests(ConversationTestCase):
             for late in waiting:
                 late.callback(0)
                 peer.send()
-            self.assertEqual(observer.events[2:], ["received CStoreRQ", "sent CStoreRSP", "ended"])
+            self.assertEqual(observer.events[-2:], ["sent CStoreRSP", "ended"])
+            self.assertEqual(observer.events.count("sent CStoreRSP"), 1)
             self.assertEqual(len(provider.requests), 1)
             self.assertLogged(*logged)
             peer.link.lose()

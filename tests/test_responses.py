@@ -221,6 +221,7 @@ class FindTests(ConversationTestCase):
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         names.gate.callback(None)
+        self.endpoint.flush()
         matches = self.successResultOf(self.collect(responses))
         self.assertEqual([str(match.PatientName) for match in matches], ["Doe^1", "Doe^2"])
 
