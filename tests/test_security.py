@@ -49,11 +49,7 @@ from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
-from txdicom.upperlayer.items import (
-    MAX_PRESENTATION_CONTEXTS,
-    MAX_TRANSFER_SYNTAXES,
-    MAX_USER_INFORMATION_ITEMS,
-)
+from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
 from txdicom.upperlayer.pdu import PDU, AAbort, AAssociateRJ, AReleaseRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 

@@ -22,13 +22,9 @@ from txdicom.requestor import RequestorFactory
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.testing import MemoryLink, RawPeer
-from txdicom.upperlayer.items import (
-    AsynchronousOperationsWindow,
-    ContextResult,
-    PresentationContextAC,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, UserInformation
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC
+from txdicom.upperlayer.subitems import AsynchronousOperationsWindow
 
 #: What the queue reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
 CHUNK = (1 << 18) // 16378 * 16378

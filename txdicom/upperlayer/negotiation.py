@@ -17,15 +17,9 @@ from txdicom.uids import (
     OTHER_STORAGE_SOP_CLASSES,
     mayBeStorageSOPClass,
 )
-from txdicom.upperlayer.items import (
-    AsynchronousOperationsWindow,
-    ContextResult,
-    PresentationContextAC,
-    PresentationContextRQ,
-    RoleSelection,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, PresentationContextRQ, UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
+from txdicom.upperlayer.subitems import AsynchronousOperationsWindow, RoleSelection
 
 __all__ = [
     "SMALLEST_MAXIMUM_LENGTH",

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError, RejectReason, RejectResult
 from txdicom.upperlayer.fields import (
     FieldReader,
+    ItemType,
     Octets,
     decodeUID,
     encodeItem,
@@ -27,7 +28,6 @@ from txdicom.upperlayer.fields import (
 )
 from txdicom.upperlayer.items import (
     MAX_PRESENTATION_CONTEXTS,
-    ItemType,
     PresentationContextAC,
     PresentationContextRQ,
     UserInformation,
