@@ -185,7 +185,7 @@ class ConformanceTests(SynchronousTestCase):
 
 
 class LimitsTests(SynchronousTestCase):
-    """docs/limits.rst; that peers see what it says is for `tests.test_security`."""
+    """docs/limits.rst; that peers see what it says is for `tests.test_security_bounds`."""
 
     page = " ".join((DOCS / "limits.rst").read_text().split())
 

@@ -26,7 +26,7 @@ from tests.headvectors import (
     sequence,
 )
 from tests.receivers import CT, PROPOSED
-from tests.test_dictionary import PydicomTestCase
+from tests.test_dictionary_loading import PydicomTestCase
 from txdicom.dimse.commands import GenericCommand
 from txdicom.storescp.log.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
 from txdicom.testing import associateRQ
