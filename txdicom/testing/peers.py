@@ -47,7 +47,10 @@ def associateRQ(
     Build an A-ASSOCIATE-RQ.
 
     :param contexts: abstract syntax and transfer syntaxes of each presentation context, which get the IDs 1, 3, 5, ...;
-        None proposes Verification.
+        at most 128, None proposes Verification (PS3.8 9.3.2.2).
+    :param calledAETitle: whom it asks for; at most 16 characters, as is the next.
+    :param callingAETitle: who asks.
+    :param userInformation: PS3.8 9.3.2.3; None proposes PDUs of 16 KiB and has our implementation class UID.
     """
     if contexts is None:
         contexts = {VERIFICATION: _SYNTAXES}
@@ -73,7 +76,11 @@ def requestor(
     """
     Build an association that will be requested when its protocol is connected.
 
+    :param clock: its timers run on it; a `twisted.internet.task.Clock` of the test's.
     :param request: what to send; None takes `associateRQ`'s defaults.
+    :param configuration: bounds and times; None takes the defaults.
+    :param providers: services that the peer may use over this association, such as storage for C-GET.
+    :raises LocalProtocolError: when it is connected, if an A-ASSOCIATE-RQ cannot hold the request.
     """
     configuration = configuration or Configuration()
     association = Association(ServiceTable(providers), configuration, clock)
@@ -120,7 +127,11 @@ class MemoryEndpoint:
 
 
 def connectRaw(factory: AcceptorFactory, size: int | None = None) -> RawPeer:
-    """Connect a peer that sends whatever bytes the test wants to a new connection of an acceptor."""
+    """
+    Connect a peer that sends whatever bytes the test wants to a new connection of an acceptor.
+
+    :param size: deliver at most so many bytes at a time; None delivers what was written.
+    """
     peer = RawPeer()
     peer.link = linked(factory, peer, size, True)
     return peer
