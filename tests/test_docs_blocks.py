@@ -109,6 +109,9 @@ class ReaderTests(SynchronousTestCase):
     def test_plugins(self) -> None:
         self.assertIn("PASSED (successes=3)", self.read("plugins.rst"))
 
+    def test_querying(self) -> None:
+        self.assertIn("[Doe^Jane]", self.read("querying.rst"))
+
     def test_security(self) -> None:
         self.read("security.rst")
 
