@@ -247,7 +247,12 @@ class IVerificationSCP(Interface):
     """Answers C-ECHO (PS3.4 Annex A)."""
 
     def echo(association: Association, request: CEchoRQ) -> Soon[int]:
-        """Return the status of the C-ECHO-RSP: 0x0000, or raise `DIMSEError`."""
+        """
+        Somebody wants to know whether we are there (PS3.7 9.1.5).
+
+        :return: the status of the C-ECHO-RSP: 0x0000, or one of the failures of PS3.7 9.1.5.1.4; `DIMSEError` may be
+            raised with those.
+        """
 
 
 class IStorageSCP(Interface):
@@ -257,7 +262,11 @@ class IStorageSCP(Interface):
         """
         An instance has begun to arrive; its head has been read, and its UIDs agree with the request's.
 
-        :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse (0xA700, ...).
+        :param association: who sends it: its `callingAETitle`, `calledAETitle` and `peer`.
+        :param instance: which one it is, and the attributes that the `StorageService` was told are wanted.
+        :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse with a status of
+            PS3.4 Table B.2-1, such as 0xA700 (out of resources, come again) or 0xC000 (cannot understand, never). The
+            writer has no more than `Configuration.providerTimeout` to come.
         """
 
 
@@ -327,6 +336,7 @@ class IQuerySCP(Interface):
         No more are asked for than the peer reads, and none after it has cancelled; the iterator is closed then. Raise
         `DIMSEError` to end with its status.
 
-        :param sopClassUID: the information model that is asked.
-        :param identifier: the keys, as pydicom reads them.
+        :param association: who asks: its `callingAETitle`, `calledAETitle` and `peer`.
+        :param sopClassUID: the information model that is asked (PS3.4 C.6, K.6), such as `STUDY_ROOT.find`.
+        :param identifier: the keys, as pydicom reads them, of at most `Configuration.maximumIdentifierLength` bytes.
         """

@@ -332,9 +332,8 @@ class Association:
         for context in self.contexts.values():
             if context.abstractSyntax == abstractSyntax and transferSyntax in (None, context.transferSyntax):
                 return context
-        raise LocalProtocolError(
-            f"no presentation context was accepted for {abstractSyntax}, {transferSyntax or 'any'}"
-        )
+        inSyntax = "" if transferSyntax is None else f" in {transferSyntax}"
+        raise LocalProtocolError(f"no presentation context was accepted for {abstractSyntax}{inSyntax}")
 
     def nextMessageID(self) -> int:
         """Return a message ID that no outstanding request has, 1 to 65535; raises `LocalProtocolError` without one."""
