@@ -1,5 +1,5 @@
 """
-Tests of `txdicom.storescp.tls.connection`: who gets through the handshake, and what is said of those who do not.
+Tests of `txdicom.tls.connection`: who gets through the handshake, and what is said of those who do not.
 """
 
 # trial's assertions are not annotated:
@@ -15,10 +15,10 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
 from tests.secured import ADDRESS, TLSPeer, TLSTestCase
-from txdicom.storescp.tls.binding import refuseUncertifiedTitles, titlesOf
-from txdicom.storescp.tls.connection import _Listener
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.testing import MemoryLink, RawPeer, associateRQ
+from txdicom.tls.binding import refuseUncertifiedTitles, titlesOf
+from txdicom.tls.connection import _Listener
+from txdicom.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from txdicom.errors import DICOMError
-from txdicom.storescp.tls.profiles import DEFAULT_PROFILE
+from txdicom.tls.profiles import DEFAULT_PROFILE
 
 __all__ = ["PeerCertificate", "RevocationCheck", "TLSError", "TLSSettings"]
 

@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.errors import AssociationLost
-from txdicom.storescp.tls.context import makeContext, reasonOf
-from txdicom.storescp.tls.settings import TLSError, TLSSettings
+from txdicom.tls.context import makeContext, reasonOf
+from txdicom.tls.settings import TLSError, TLSSettings
 from txdicom.upperlayer.transport import peerName
 
 __all__ = ["ConnectionCreator", "secure"]

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 
-from txdicom.storescp.tls.profiles import PROFILES, SUITES, suitesOf
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
+from txdicom.tls.profiles import PROFILES, SUITES, suitesOf
+from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 
 __all__ = ["availableSuites", "makeContext", "reasonOf"]
 
