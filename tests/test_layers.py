@@ -40,8 +40,10 @@ PURE = {
 REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.requestor.connecting", "txdicom.storescp.tap"}
 DEPENDENCIES = {"pydicom", "twisted", "zope"}
 #: What only these may import, as it need not be installed.
-OPTIONAL = {"cryptography", "OpenSSL"}
-OPTIONAL_USERS = tuple(f"txdicom.tls.{name}" for name in ("binding", "connection", "context"))
+OPTIONAL = {"cryptography", "OpenSSL", "service_identity"}
+OPTIONAL_USERS = tuple(
+    f"txdicom.tls.{name}" for name in ("binding", "connection", "context", "faults", "naming", "requesting")
+)
 #: Likewise, by the one module that is named.
 DECORATION = {"tqdm": "txdicom.cli.reporting"}
 

@@ -17,7 +17,7 @@ from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
 from tests.secured import ADDRESS, TLSPeer, TLSTestCase
 from txdicom.testing import MemoryLink, RawPeer, associateRQ
 from txdicom.tls.binding import refuseUncertifiedTitles, titlesOf
-from txdicom.tls.connection import _Listener
+from txdicom.tls.connection import Listener
 from txdicom.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 
@@ -263,4 +263,4 @@ class InterfaceTests(TLSTestCase):
     def test_interfaces(self) -> None:
         self.serve()
         verifyObject(IOpenSSLServerConnectionCreator, self.creator)
-        verifyObject(IHandshakeListener, _Listener(RawPeer()))
+        verifyObject(IHandshakeListener, Listener(RawPeer()))

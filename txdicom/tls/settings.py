@@ -36,19 +36,20 @@ class TLSSettings:
     """
     Who we are with TLS, and whom we trust. All files may be in PEM or DER; their content tells which.
 
-    :ivar key: the file of our private key.
-    :ivar certificate: the file of our certificate, in PEM with those of intermediate authorities behind it.
+    :ivar key: the file of our private key; a requestor may be without.
+    :ivar certificate: the file of our certificate, in PEM with those of intermediate authorities behind it; likewise.
     :ivar password: what the key is encrypted with; None if it is not.
     :ivar authorities: files with certificates that peers' may be signed by.
     :ivar authorityDirectories: directories of such files; what else is in them does not matter.
     :ivar revocationLists: files of certificate revocation lists.
     :ivar profile: a key of `PROFILES`.
+    :ivar peerCertificate: what is expected of a peer's; for requestors the first two are the same.
     :ivar suites: cipher suites to allow besides those of the profile.
     :ivar dhParameters: a file of Diffie-Hellman parameters in PEM; without it OpenSSL takes a group of its own.
     """
 
-    key: str
-    certificate: str
+    key: str | None = None
+    certificate: str | None = None
     password: bytes | None = None
     peerCertificate: PeerCertificate = PeerCertificate.REQUIRE
     authorities: tuple[str, ...] = ()
