@@ -19,7 +19,7 @@ from txdicom.testing import MemoryTransport
 from txdicom.upperlayer import transport as module
 from txdicom.upperlayer.transport import ReactorTurn, Wire
 
-SMALL, USUAL, LARGE = 4096, 65536, 262144
+SMALL, USUAL, LARGE = 4096, 65536, 327680
 
 
 class WritersReactor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred
@@ -35,9 +36,11 @@ __all__ = ["ReceivedInstance", "StorageService", "store"]
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
-_IDENTITY = (_SOP_CLASS_UID, _SOP_INSTANCE_UID)
+_IDENTITY = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID})
 #: Within how many bytes they have to come: what is before them has to be held, for every association that stores.
 _MAXIMUM_HEAD = 1 << 16
+#: There are many instances of few classes.
+_classUIDValue = lru_cache(maxsize=256)(uidValue)
 #: Where a request names its instance: Affected SOP Instance UID.
 _AFFECTED_SOP_INSTANCE_UID = 0x00001000
 
@@ -166,10 +169,10 @@ class _IdentifiedWriter:
     def _identify(self) -> ReceivedInstance:
         attributes = self._head.attributes
         request = self._request
-        sopClassUID = uidValue(attributes.get(_SOP_CLASS_UID))
+        sopClassUID = _classUIDValue(attributes.get(_SOP_CLASS_UID))
         sopInstanceUID = uidValue(attributes.get(_SOP_INSTANCE_UID))
         if not sopClassUID or not sopInstanceUID:
-            missing = tuple(tag for tag in _IDENTITY if not uidValue(attributes.get(tag)))
+            missing = tuple(tag for tag in sorted(_IDENTITY) if not uidValue(attributes.get(tag)))
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "SOP Class or Instance UID not found in the data set", missing)
         if sopClassUID != request.affectedSOPClassUID:
             raise DIMSEError(
