@@ -66,8 +66,7 @@ class FileTests(TLSTestCase):
         self.assertRefused(wrong, key=key, certificate=certificate, password=b"other")
         self.assertRefused(wrong, key=key, certificate=certificate, password=b"")
         self.assertRefused(
-            "private key secret.key is encrypted, and nobody can be asked for its password: give it by --passwd-file or"
-            " --use-passwd",
+            "private key secret.key is encrypted, and nobody can be asked for its password: give it by --passwd-file",
             key=key,
             certificate=certificate,
         )

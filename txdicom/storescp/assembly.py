@@ -41,7 +41,7 @@ from txdicom.storescp.hooks.store import HookedStore
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
-from txdicom.tls.settings import RevocationCheck, TLSError, TLSSettings
+from txdicom.tls.settings import RevocationCheck, TLSError, TLSSettings, readPassword
 from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 from txdicom.upperlayer.parser import MOST_FRAGMENTS
 
@@ -64,9 +64,6 @@ __all__ = [
     "makeStore",
     "raiseDescriptorLimit",
 ]
-
-#: In bytes; OpenSSL takes no longer one.
-_LONGEST_PASSWORD = 1024
 
 _log = Logger("storescp")
 
@@ -212,11 +209,7 @@ def _password(options: Mapping[str, Any]) -> bytes | None:
     if options["null-passwd"]:
         return b""
     if options["passwd-file"] is not None:
-        try:
-            with open(options["passwd-file"], "rb") as file:
-                return file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
-        except OSError as error:
-            raise TLSError(f"password file {options['passwd-file']} cannot be read: {error.strerror}") from error
+        return readPassword(options["passwd-file"])
     return None if options["use-passwd"] is None else os.fsencode(options["use-passwd"])
 
 

@@ -135,7 +135,7 @@ def _privateKey(path: str, password: bytes | None) -> Any:
             if password is None:
                 raise TLSError(
                     f"private key {path} is encrypted, and nobody can be asked for its password: give it by"
-                    " --passwd-file or --use-passwd"
+                    " --passwd-file"
                 ) from error
             key = load(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -8,7 +8,10 @@ from enum import Enum
 from txdicom.errors import DICOMError
 from txdicom.tls.profiles import DEFAULT_PROFILE
 
-__all__ = ["PeerCertificate", "RevocationCheck", "TLSError", "TLSSettings"]
+__all__ = ["PeerCertificate", "RevocationCheck", "TLSError", "TLSSettings", "readPassword"]
+
+#: In bytes; OpenSSL takes no longer one.
+_LONGEST_PASSWORD = 1024
 
 
 class TLSError(DICOMError):
@@ -59,3 +62,16 @@ class TLSSettings:
     profile: str = DEFAULT_PROFILE
     suites: tuple[str, ...] = ()
     dhParameters: str | None = None
+
+
+def readPassword(path: str) -> bytes:
+    """
+    Read the password of a private key: the first line of a file.
+
+    :raises TLSError: that cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
+    except OSError as error:
+        raise TLSError(f"password file {path} cannot be read: {error.strerror}") from error
