@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -42,8 +43,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     It exits with 0 if everything was done, with 1 if anything failed, with 2 for wrong usage, and with 130 if it was
     interrupted.
     """
-    parser = makeParser()
-    options = parser.parse_args(arguments)
+    options = makeParser().parse_args(arguments)
+    # What pydicom thinks of values is of no interest to those who send them as they are.
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
     # What a signal leaves behind.
     status = _INTERRUPTED
 
