@@ -87,8 +87,10 @@ def chooseContext(association: Association, identity: Identity) -> PresentationC
     for transferSyntaxUID in (identity.transferSyntaxUID, *CONVERTIBLE):
         if transferSyntaxUID in accepted:
             return accepted[transferSyntaxUID]
+    if not accepted:
+        raise LocalProtocolError(f"the peer does not accept {identity.sopClassUID}")
     raise LocalProtocolError(
-        f"no presentation context was accepted for {identity.sopClassUID} in {identity.transferSyntaxUID}"
+        f"the peer accepts {identity.sopClassUID} neither in {identity.transferSyntaxUID} nor uncompressed"
     )
 
 
