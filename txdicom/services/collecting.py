@@ -1,4 +1,4 @@
-"""Requests whose data set is small and wanted whole, as of a query: `CollectingWriter`."""
+"""Requests whose data set is small and wanted whole, as of a query: `CollectingWriter`, and `collectIdentifier`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.dimse.status import Status
-from txdicom.errors import DIMSEError
+from txdicom.errors import DIMSEError, MessageError
 from txdicom.interfaces import IRequestWriter, Soon
+from txdicom.services.datasets import decodeDataSet
 
 if TYPE_CHECKING:
-    from txdicom.dimse.answers import Answer
+    from pydicom import Dataset
 
-__all__ = ["CollectingWriter"]
+    from txdicom.dimse.answers import Answer
+    from txdicom.dimse.association import Association
+    from txdicom.upperlayer.negotiation import PresentationContext
+
+__all__ = ["CollectingWriter", "collectIdentifier"]
 
 
 @implementer(IRequestWriter)
@@ -50,3 +55,22 @@ class CollectingWriter:
     def abort(self, reason: Failure) -> None:
         """It will not be."""
         self._dataSet.clear()
+
+
+def collectIdentifier(
+    association: Association, context: PresentationContext, answers: Callable[[Dataset], AsyncIterator[Answer]]
+) -> CollectingWriter:
+    """
+    Take the identifier of a request; one that cannot be read is answered 0xC000.
+
+    :param answers: called with it; gives the answers.
+    """
+
+    def answer(identifier: bytes) -> AsyncIterator[Answer]:
+        try:
+            decoded = decodeDataSet(identifier, context.transferSyntax)
+        except MessageError as error:
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+        return answers(decoded)
+
+    return CollectingWriter(answer, association.maximumIdentifierLength)
