@@ -48,6 +48,8 @@ _MOST = 0xFFFF
 _TELLING = 10.0
 #: How much of a list of UIDs an element with a length of 16 bits can hold, in bytes.
 _LONGEST_LIST = 0xFFFE
+#: How many characters of a reason are logged.
+_LONGEST_REASON = 200
 #: Which numbers of a response count what.
 _STATES = {
     "Completed": StatusCategory.SUCCESS,
@@ -234,6 +236,8 @@ class Retrieval(ABC):
         return None
 
     def _notSent(self, instance: HeldInstance, reason: str) -> None:
+        # What comes from decoders may have many lines.
+        reason = " ".join(reason.split())[:_LONGEST_REASON]
         self._log.warn("instance {uid} was not sent: {reason}", uid=instance.identity.sopInstanceUID, reason=reason)
         self._count(instance, StatusCategory.FAILURE)
 
