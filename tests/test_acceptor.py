@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.headvectors import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from tests.retrieving import Archive
 from tests.scripted import (
     CT,
     CT_CONTEXT,
@@ -34,8 +35,10 @@ from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CommandField
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.errors import AssociationLost, AssociationRejected, DIMSEError, LocalProtocolError, PDUError
 from txdicom.interfaces import IVerificationSCP
+from txdicom.services.retrieval import GetService
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
+from txdicom.storage.disk import Disk
 from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.uids import OTHER_STORAGE_SOP_CLASSES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRQ
@@ -129,6 +132,15 @@ class ServiceTableTests(SynchronousTestCase):
             self.assertEqual(error.status, 0x0122, sopClass)
         self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, CEchoRQ(1, "1.2.3")).status, 0x0122)
         self.assertRaises(LocalProtocolError, ServiceTable, [others, others])
+
+    def test_requestedContexts(self) -> None:
+        """What providers use themselves is put together likewise, and offered to nobody."""
+        get = GetService(Archive([]), ["1.2"], Disk(), storage={CT: (EXPLICIT_LITTLE,)})
+        other = GetService(Archive([]), ["1.3"], Disk(), storage={CT: (IMPLICIT_LITTLE, EXPLICIT_LITTLE)})
+        table = ServiceTable([get, other, VerificationService()])
+        self.assertEqual(table.requestedContexts, {CT: (EXPLICIT_LITTLE, IMPLICIT_LITTLE)})
+        self.assertEqual(set(table.presentationContexts), {"1.2", "1.3", "1.2.840.10008.1.1"})
+        self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, storeRQ(1, CT)).status, 0x0211)
 
     def test_twoProvidersOfOneService(self) -> None:
         self.assertRaises(LocalProtocolError, ServiceTable, [VerificationService(), VerificationService()])

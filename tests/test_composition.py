@@ -277,7 +277,8 @@ class IndexTests(CompositionTestCase):
 
     def rows(self) -> list[tuple[str, ...]]:
         """Read the index."""
-        found = self.successResultOf(self.index.runQuery("SELECT uid, study, series, path FROM instance ORDER BY path"))
+        columns = "SOPInstanceUID, SOPClassUID, syntax, PatientName, StudyInstanceUID, SeriesInstanceUID, path"
+        found = self.successResultOf(self.index.runQuery(f"SELECT {columns} FROM instance ORDER BY path"))
         return [tuple(row) for row in found]
 
     def test_indexes(self) -> None:
@@ -291,6 +292,9 @@ class IndexTests(CompositionTestCase):
             expected.append(
                 (
                     instance.SOPInstanceUID,
+                    instance.SOPClassUID,
+                    instance.file_meta.TransferSyntaxUID,
+                    str(instance.PatientName),
                     instance.StudyInstanceUID,
                     instance.SeriesInstanceUID,
                     str(self.directory / name),

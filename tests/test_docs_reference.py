@@ -14,6 +14,7 @@ from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.results import Results
 from tests.documents import (
     DOCS,
     LISTINGS,
@@ -71,7 +72,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_synopsis(self) -> None:
         synopsis = f"twistd -n --pidfile= storescp {Options.synopsis}\n"
-        self.assertEqual(blocks(DOCS / "storescp.rst", "text"), [("text", synopsis)])
+        self.assertEqual(blocks(DOCS / "storescp.rst", "text")[0], ("text", synopsis))
 
     def test_everyOptionIsDescribed(self) -> None:
         """The manual is made of the table; that each default is in its prose has to be looked at."""
@@ -182,6 +183,32 @@ class ConformanceTests(SynchronousTestCase):
         bounds = f"{SMALLEST_PDU} to {LARGEST_PDU} bytes or without limit"
         self.assertIn(f"configurable, {bounds}, and {Configuration().maximumPDULength} unless", page)
         self.assertIn(f"{Configuration().maximumAssociations} unless", page)
+
+
+class ComparisonTests(SynchronousTestCase):
+    """docs/comparison.rst; its table is made of what was measured, and its words have to go with that."""
+
+    def test_whoIsQuicker(self) -> None:
+        results = Results.read(DOCS / "benchmarks" / "peers.json")
+
+        def ratio(case: str, measure: str = "perSecond", other: str = "dcmtk +B") -> float:
+            spread = results.ratio("txdicom", other, case, measure)
+            assert spread is not None
+            return spread.median
+
+        for case in ("5 KiB x 1", "connect, C-ECHO, release x 1"):
+            self.assertLess(ratio(case), 1)
+            self.assertGreater(ratio(case, "memory"), 2.5)
+        for case in ("5 KiB x 8", "5 KiB x 64", "512 KiB x 8", "connect, C-ECHO, release x 32"):
+            for other in ("dcmtk", "dcmtk +B"):
+                self.assertGreater(ratio(case, other=other), 1)
+
+    def test_table(self) -> None:
+        header, rows = loadModule(DOCS / "_ext" / "measured.py").receivers()
+        self.assertEqual(header[1], "txdicom")
+        self.assertIn("5 KiB x 1", [row[0] for row in rows])
+        self.assertEqual([row for row in rows if len(row) != len(header) or not row[1]], [])
+        self.assertIn("\n.. code-table:: receivers-measured\n", (DOCS / "comparison.rst").read_text())
 
 
 class LimitsTests(SynchronousTestCase):
