@@ -38,7 +38,8 @@ from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
-from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.faults.plan import ABORT_AFTER, ABORT_DURING
+from txdicom.storescp.faults.spelling import parseFault
 from txdicom.storescp.log import dump, narration, summary
 from txdicom.storescp.options import Options, tomlfile
 from txdicom.storescp.options.groups.dcmtk import REFUSED
@@ -211,7 +212,7 @@ class ComparisonTests(SynchronousTestCase):
 
 
 class LimitsTests(SynchronousTestCase):
-    """docs/limits.rst; that peers see what it says is for `tests.test_security`."""
+    """docs/limits.rst; that peers see what it says is for `tests.test_security_bounds`."""
 
     page = " ".join((DOCS / "limits.rst").read_text().split())
 

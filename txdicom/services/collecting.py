@@ -1,5 +1,6 @@
 """
-What is small and wanted whole: the data set of a query by `CollectingWriter`, an instance by `CollectingStore`.
+What is small and wanted whole: the data set of a query by `CollectingWriter` and `collectIdentifier`, an instance by
+`CollectingStore`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.dimse.status import Status
-from txdicom.errors import DIMSEError
+from txdicom.errors import DIMSEError, MessageError
 from txdicom.interfaces import IDataSetWriter, IRequestWriter, IStorageSCP, Soon
+from txdicom.services.datasets import decodeDataSet
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from txdicom.dimse.answers import Answer
     from txdicom.dimse.association import Association
     from txdicom.services.storage import ReceivedInstance
+    from txdicom.upperlayer.negotiation import PresentationContext
 
-__all__ = ["CollectingStore", "CollectingWriter"]
+__all__ = ["CollectingStore", "CollectingWriter", "collectIdentifier"]
 
 
 @implementer(IRequestWriter)
@@ -54,6 +59,25 @@ class CollectingWriter:
     def abort(self, reason: Failure) -> None:
         """It will not be."""
         self._dataSet.clear()
+
+
+def collectIdentifier(
+    association: Association, context: PresentationContext, answers: Callable[[Dataset], AsyncIterator[Answer]]
+) -> CollectingWriter:
+    """
+    Take the identifier of a request; one that cannot be read is answered 0xC000.
+
+    :param answers: called with it; gives the answers.
+    """
+
+    def answer(identifier: bytes) -> AsyncIterator[Answer]:
+        try:
+            decoded = decodeDataSet(identifier, context.transferSyntax)
+        except MessageError as error:
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+        return answers(decoded)
+
+    return CollectingWriter(answer, association.maximumIdentifierLength)
 
 
 @implementer(IStorageSCP)
