@@ -55,6 +55,10 @@ class Workload:
         what = self.kind or "connect, C-ECHO, release"
         return f"{what} x {self.associations}"
 
+    def measure(self, bench: Bench, server: Server, number: int, each: int) -> Row:
+        """Measure a receiver once: see `Bench.measure`."""
+        return bench.measure(server, self, number, each)
+
 
 class Bench:
     """
@@ -69,10 +73,21 @@ class Bench:
         self.seconds = seconds
         self.loads = LoadGenerator(self.home)
         self._runs = count(1)
+        self._files: dict[tuple[str, int], tuple[Batch, Path]] = {}
 
     def batch(self, kind: str) -> Batch:
         """Make a batch whose objects are in no other one."""
         return Batch(KINDS[kind], next(self._runs))
+
+    def files(self, kind: str, objects: int) -> tuple[Batch, Path]:
+        """Give so many objects as files, always the same ones, and the directory that they are in."""
+        if (kind, objects) not in self._files:
+            directory = self.home / f"files-{len(self._files)}"
+            directory.mkdir()
+            batch = self.batch(kind)
+            batch.write(directory, objects)
+            self._files[kind, objects] = batch, directory
+        return self._files[kind, objects]
 
     @contextmanager
     def running(self, server: Server) -> Iterator[Receiver]:

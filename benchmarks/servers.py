@@ -12,10 +12,21 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["SERVERS", "Missing", "Server", "custom", "programOutsideOfPython"]
+__all__ = [
+    "NO_DELAY",
+    "SERVERS",
+    "Missing",
+    "Server",
+    "custom",
+    "environmentOf",
+    "ourVersion",
+    "packageVersion",
+    "printed",
+    "programOutsideOfPython",
+]
 
 #: DCMTK writes a PDU in two pieces; with Nagle's algorithm the second one waits until the first is acknowledged.
-_NO_DELAY = {"TCP_NODELAY": "1"}
+NO_DELAY = {"TCP_NODELAY": "1"}
 
 
 class Missing(Exception):
@@ -57,14 +68,21 @@ def programOutsideOfPython(name: str) -> str:
     return found
 
 
-def _printed(*command: str) -> str:
+def environmentOf(server: Server) -> dict[str, str]:
+    """Give its environment; what the user has set for others would be a difference that nobody sees."""
+    usual = {name: value for name, value in os.environ.items() if name not in ("TCP_NODELAY", "DCMDICTPATH")}
+    return {**usual, **server.environment}
+
+
+def printed(*command: str) -> str:
     """Return the first line of what a program prints, without its path and what version control puts around it."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours, or found above
     line = (done.stdout or done.stderr).partition("\n")[0]
     return line.replace(command[0], Path(command[0]).name).strip("$ ")
 
 
-def _package(name: str) -> str:
+def packageVersion(name: str) -> str:
+    """Tell the version of a Python package; raises `Missing` if it is not installed."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
@@ -78,12 +96,18 @@ def _twistd() -> str:
     return found
 
 
-def _ourVersion(option: str) -> str:
+def ourVersion(option: str = "") -> str:
+    """
+    Tell the version of this project, and of what it runs on.
+
+    :param option: of storescp, which it has to have.
+    :raises Missing: it has not, or is not installed.
+    """
     if option:
         done = subprocess.run([_twistd(), "storescp", "--help"], capture_output=True, text=True, check=False)  # noqa: S603
         if option not in done.stdout:
             raise Missing(f"this storescp has no {option}")
-    return f"{_package('txdicom')}, {_package('twisted')}, CPython {sys.version.partition(' ')[0]}"
+    return f"{packageVersion('txdicom')}, {packageVersion('twisted')}, CPython {sys.version.partition(' ')[0]}"
 
 
 def _tls(directory: Path) -> Sequence[str]:
@@ -108,7 +132,7 @@ def _ours(name: str, *options: str, requires: str = "", hasChildren: bool = Fals
         return _twistd(), "-n", "--pidfile=", "storescp", *given, *options
 
     return Server(
-        name, command, lambda: _ourVersion(requires), hasChildren=hasChildren, speaksTLS=speaksTLS, isOurs=True
+        name, command, lambda: ourVersion(requires), hasChildren=hasChildren, speaksTLS=speaksTLS, isOurs=True
     )
 
 
@@ -123,8 +147,8 @@ def _dcmtk(
     return Server(
         name,
         command,
-        lambda: _printed(programOutsideOfPython("storescp"), "--version"),
-        environment={} if delayed else _NO_DELAY,
+        lambda: printed(programOutsideOfPython("storescp"), "--version"),
+        environment={} if delayed else NO_DELAY,
         hasChildren=hasChildren,
         speaksTLS=speaksTLS,
     )
@@ -171,9 +195,9 @@ SERVERS = {
         _dcmtk("dcmtk +B -pdu 131072", "+B", "-pdu", "131072"),
         _dcmtk("dcmtk +B --fork", "+B", "--fork", hasChildren=True),
         _dcmtk("dcmtk +B --fork +tls", "+B", "--fork", hasChildren=True, speaksTLS=True),
-        Server("pynetdicom", _pynetdicom, lambda: _package("pynetdicom")),
+        Server("pynetdicom", _pynetdicom, lambda: packageVersion("pynetdicom")),
         Server(
-            "orthanc", _orthanc, lambda: _printed(programOutsideOfPython("Orthanc"), "--version"), environment=_NO_DELAY
+            "orthanc", _orthanc, lambda: printed(programOutsideOfPython("Orthanc"), "--version"), environment=NO_DELAY
         ),
     )
 }
@@ -192,4 +216,4 @@ def custom(text: str) -> Server:
     def filled(port: int, directory: Path) -> Sequence[str]:
         return [word.format(port=port, directory=directory) for word in command.split()]
 
-    return Server(name, filled, lambda: command, environment=_NO_DELAY, hasChildren=True)
+    return Server(name, filled, lambda: command, environment=NO_DELAY, hasChildren=True)

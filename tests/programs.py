@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -74,6 +75,33 @@ def dcmtk(name: str) -> str:
 def environment(**changes: str) -> dict[str, str]:
     """Return the environment of a receiver, without what the user has set for others."""
     return {name: value for name, value in os.environ.items() if name != "DCMDICTPATH"} | changes
+
+
+def hide(test: SynchronousTestCase, name: str, *importers: str) -> None:
+    """
+    Make a module impossible to import until the end of a test.
+
+    :param importers: modules that have imported it already, and have to do so again.
+    """
+    patcher = patch.dict(sys.modules, {name: None})  # type: ignore[dict-item]
+    patcher.start()
+    test.addCleanup(patcher.stop)
+    for each in importers:
+        sys.modules.pop(each, None)
+
+
+def readTerminal(master: int) -> str:
+    """Read what was written to a pseudo terminal, until nobody has it open any more."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 1 << 16)
+        except OSError:
+            # So Linux tells of the end.
+            piece = b""
+        if not piece:
+            return shown.decode()
+        shown += piece
 
 
 def withoutCapabilities(*capabilities: int) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.results import Results
 from tests.documents import (
     DOCS,
     LISTINGS,
@@ -37,7 +38,8 @@ from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
-from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.faults.plan import ABORT_AFTER, ABORT_DURING
+from txdicom.storescp.faults.spelling import parseFault
 from txdicom.storescp.log import dump, narration, summary
 from txdicom.storescp.options import Options, tomlfile
 from txdicom.storescp.options.groups.dcmtk import REFUSED
@@ -70,7 +72,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_synopsis(self) -> None:
         synopsis = f"twistd -n --pidfile= storescp {Options.synopsis}\n"
-        self.assertEqual(blocks(DOCS / "storescp.rst", "text"), [("text", synopsis)])
+        self.assertEqual(blocks(DOCS / "storescp.rst", "text")[0], ("text", synopsis))
 
     def test_everyOptionIsDescribed(self) -> None:
         """The manual is made of the table; that each default is in its prose has to be looked at."""
@@ -183,8 +185,34 @@ class ConformanceTests(SynchronousTestCase):
         self.assertIn(f"{Configuration().maximumAssociations} unless", page)
 
 
+class ComparisonTests(SynchronousTestCase):
+    """docs/comparison.rst; its table is made of what was measured, and its words have to go with that."""
+
+    def test_whoIsQuicker(self) -> None:
+        results = Results.read(DOCS / "benchmarks" / "peers.json")
+
+        def ratio(case: str, measure: str = "perSecond", other: str = "dcmtk +B") -> float:
+            spread = results.ratio("txdicom", other, case, measure)
+            assert spread is not None
+            return spread.median
+
+        for case in ("5 KiB x 1", "connect, C-ECHO, release x 1"):
+            self.assertLess(ratio(case), 1)
+            self.assertGreater(ratio(case, "memory"), 2.5)
+        for case in ("5 KiB x 8", "5 KiB x 64", "512 KiB x 8", "connect, C-ECHO, release x 32"):
+            for other in ("dcmtk", "dcmtk +B"):
+                self.assertGreater(ratio(case, other=other), 1)
+
+    def test_table(self) -> None:
+        header, rows = loadModule(DOCS / "_ext" / "measured.py").receivers()
+        self.assertEqual(header[1], "txdicom")
+        self.assertIn("5 KiB x 1", [row[0] for row in rows])
+        self.assertEqual([row for row in rows if len(row) != len(header) or not row[1]], [])
+        self.assertIn("\n.. code-table:: receivers-measured\n", (DOCS / "comparison.rst").read_text())
+
+
 class LimitsTests(SynchronousTestCase):
-    """docs/limits.rst; that peers see what it says is for `tests.test_security`."""
+    """docs/limits.rst; that peers see what it says is for `tests.test_security_bounds`."""
 
     page = " ".join((DOCS / "limits.rst").read_text().split())
 

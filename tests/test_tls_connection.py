@@ -1,5 +1,5 @@
 """
-Tests of `txdicom.storescp.tls.connection`: who gets through the handshake, and what is said of those who do not.
+Tests of `txdicom.tls.connection`: who gets through the handshake, and what is said of those who do not.
 """
 
 # trial's assertions are not annotated:
@@ -21,10 +21,10 @@ from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
 from tests.secured import ADDRESS, TLSPeer, TLSTestCase
 from tests.test_upperlayer_wire import WritersReactor
 from txdicom.dimse.commands import CEchoRQ
-from txdicom.storescp.tls.binding import refuseUncertifiedTitles, titlesOf
-from txdicom.storescp.tls.connection import ConnectionCreator, _Listener, secure
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.testing import MemoryLink, RawPeer, associateRQ, message
+from txdicom.tls.binding import refuseUncertifiedTitles, titlesOf
+from txdicom.tls.connection import ConnectionCreator, Listener, secure
+from txdicom.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 
 
@@ -348,4 +348,4 @@ class InterfaceTests(TLSTestCase):
     def test_interfaces(self) -> None:
         self.serve()
         verifyObject(IOpenSSLServerConnectionCreator, self.creator)
-        verifyObject(IHandshakeListener, _Listener(RawPeer()))
+        verifyObject(IHandshakeListener, Listener(RawPeer()))

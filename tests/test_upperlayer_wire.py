@@ -20,7 +20,7 @@ from txdicom.testing import MemoryTransport
 from txdicom.upperlayer import transport as module
 from txdicom.upperlayer.transport import ReactorTurn, Wire
 
-SMALL, USUAL, LARGE = 4096, 65536, 262144
+SMALL, USUAL, LARGE = 4096, 65536, 327680
 
 
 class WritersReactor:
@@ -112,19 +112,30 @@ class SendTests(WireTestCase):
             wire.sendPieces(pieces)
             self.assertEqual(self.drained(transport, peer), b"".join(pieces))
 
+    def test_piecesBehindWhatIsUnsent(self) -> None:
+        """Pieces do not overtake what the system has not taken yet."""
+        wire, transport, peer = self.wire()
+        data = bytes(range(256)) * 8192
+        wire.send(data)
+        wire.sendPieces([b"behind", b" it"])
+        self.assertEqual(self.drained(transport, peer), data + b"behind it")
+
     def test_errors(self) -> None:
         """An error is left to the transport, which meets it again in the reactor's time."""
-        wire, transport, peer = self.wire()
-        peer.close()
-        wire.send(b"abc")
-        self.assertEqual(self.reactor.writers, {transport})
-        self.assertIsInstance(transport.doWrite(), Exception)
+        for send in (lambda wire: wire.send(b"abc"), lambda wire: wire.sendPieces([b"ab", b"c"])):
+            wire, transport, peer = self.wire()
+            peer.close()
+            send(wire)
+            self.assertEqual(self.reactor.writers, {transport})
+            self.assertIsInstance(transport.doWrite(), Exception)
+            self.reactor.writers.clear()
 
     def test_goneConnection(self) -> None:
         wire, transport, peer = self.wire()
         wire.sendSoon(b"held")
         transport.connected = False
         wire.send(b"abc")
+        wire.sendPieces([b"d", b"ef"])
         self.clock.advance(0)
         self.assertEqual((self.read(peer), self.reactor.writers), (b"", set()))
 

@@ -170,12 +170,19 @@ class OpenInstance:
             raise SourceError("it is no DICOM file, or has no data set")
         if not transferSyntaxUID:
             transferSyntaxUID = _guess(self._head)
+        try:
+            uids = _identityIn(self._head, transferSyntaxUID)
+        except SourceError as error:
+            if start == 0:
+                # Nothing says that it is one; what is wrong with it as a data set would only puzzle.
+                raise SourceError("it is no DICOM file") from error
+            raise
         if (self._length(len(first)) - start) % 2:
             # Nothing of an odd length may be sent; what follows the end of a deflated stream is ignored (PS3.5 A.5).
             if transferSyntaxUID != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
                 raise SourceError("its data set has an odd number of bytes")
             self._padding = b"\0"
-        return Identity(*_identityIn(self._head, transferSyntaxUID), transferSyntaxUID)
+        return Identity(*uids, transferSyntaxUID)
 
     def _length(self, known: int) -> int:
         """Tell how long the file is; of one that was given open, and has not been read to its end, it is not known."""

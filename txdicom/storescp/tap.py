@@ -30,10 +30,10 @@ from txdicom.storescp.log.output import LogError, LoggedService, makeLogObserver
 from txdicom.storescp.options import Options
 from txdicom.storescp.service import ReceiverService, StartError
 from txdicom.storescp.titles import Titles, makeAnswers, makeTitles
-from txdicom.storescp.tls.settings import TLSError
+from txdicom.tls.settings import TLSError
 
 if TYPE_CHECKING:
-    from txdicom.storescp.tls.connection import ConnectionCreator
+    from txdicom.tls.connection import ConnectionCreator
 
 __all__ = ["Options", "makeService", "runWorker"]
 

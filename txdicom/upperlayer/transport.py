@@ -33,9 +33,9 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 #: What Twisted's TCP transports have that `Wire` relies on.
 _INSIDES = ("TLS", "_tempDataBuffer", "_writeDisconnected", "bufferSize", "connected", "dataBuffer", "socket")
 #: How many bytes are read at once, and may be unsent before the peer is taken for one that does not read; and how many
-#: are read at once of a peer that has more to send than that.
+#: are read at once of a peer that has more to send than that: an image of 512 KiB comes in two reads.
 _USUAL_READ = 1 << 16
-_LARGE_READ = 1 << 18
+_LARGE_READ = 5 << 16
 #: How many are read at once of a peer that goes on asking without waiting for answers, because everybody else has to
 #: wait while it gets them; and how many answers to what one read has brought show that it does.
 _SMALL_READ = 1 << 12

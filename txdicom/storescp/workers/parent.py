@@ -14,11 +14,11 @@ from txdicom.storage.filestores import FileStores
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers
 from txdicom.storescp.service import ListeningService, StartError, hurried
-from txdicom.storescp.tls.settings import TLSError
 from txdicom.storescp.workers.accepting import SharedEndpoints
 from txdicom.storescp.workers.channel import Answers
 from txdicom.storescp.workers.crew import Crew
 from txdicom.storescp.workers.run import Spawn
+from txdicom.tls.settings import TLSError
 
 __all__ = ["WorkersService"]
 
