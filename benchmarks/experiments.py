@@ -124,6 +124,15 @@ _ALL = (
         baseline=_FAST_PEER,
     ),
     Experiment(
+        "tls",
+        "With TLS",
+        "What does TLS cost? DCMTK's senders, one and eight at once, send over it, and without it.",
+        (_US, "txdicom +tls", "dcmtk +B --fork", "dcmtk +B --fork +tls"),
+        ("cpu", "perSecond", "memory"),
+        tuple(Workload(kind, number, "storescu") for kind in (_SMALL, _CT) for number in (1, 8)),
+        baseline="dcmtk +B --fork +tls",
+    ),
+    Experiment(
         "sending",
         "Sending",
         "How fast are files sent over one association to a receiver that is never slow, and what does it take?",

@@ -41,6 +41,7 @@ class Server:
     :ivar command: port and output directory -> its command line; raises `Missing`.
     :ivar version: gives its version; raises `Missing`.
     :ivar hasChildren: whether it has processes besides the one that is started.
+    :ivar speaksTLS: whether it has to be spoken to with TLS.
     :ivar isOurs: whether what it does wrong is this project's fault.
     """
 
@@ -49,6 +50,7 @@ class Server:
     version: Callable[[], str]
     environment: Mapping[str, str] = field(default_factory=dict)
     hasChildren: bool = False
+    speaksTLS: bool = False
     isOurs: bool = False
 
 
@@ -108,19 +110,39 @@ def ourVersion(option: str = "") -> str:
     return f"{packageVersion('txdicom')}, {packageVersion('twisted')}, CPython {sys.version.partition(' ')[0]}"
 
 
-def _ours(name: str, *options: str, requires: str = "", hasChildren: bool = False) -> Server:
+def _tls(directory: Path) -> Sequence[str]:
+    """Make a key and a certificate, and return the options by which receivers use them, ours and DCMTK's."""
+    key, certificate = directory.with_name("key.pem"), directory.with_name("certificate.pem")
+    request = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=benchmark")
+    made = subprocess.run(  # noqa: S603 - found above
+        (programOutsideOfPython("openssl"), *request, "-keyout", str(key), "-out", str(certificate)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise Missing(f"openssl makes no certificate: {made.stderr[-300:]}")
+    return "+tls", str(key), str(certificate), "-ic"
+
+
+def _ours(name: str, *options: str, requires: str = "", hasChildren: bool = False, speaksTLS: bool = False) -> Server:
     def command(port: int, directory: Path) -> Sequence[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=1024"
-        given = ("--output-directory", str(directory), "--endpoint", endpoint)
+        given = ("--output-directory", str(directory), "--endpoint", endpoint, *(_tls(directory) if speaksTLS else ()))
         return _twistd(), "-n", "--pidfile=", "storescp", *given, *options
 
-    return Server(name, command, lambda: ourVersion(requires), hasChildren=hasChildren, isOurs=True)
+    return Server(
+        name, command, lambda: ourVersion(requires), hasChildren=hasChildren, speaksTLS=speaksTLS, isOurs=True
+    )
 
 
-def _dcmtk(name: str, *options: str, delayed: bool = False, hasChildren: bool = False) -> Server:
+def _dcmtk(
+    name: str, *options: str, delayed: bool = False, hasChildren: bool = False, speaksTLS: bool = False
+) -> Server:
     def command(port: int, directory: Path) -> Sequence[str]:
+        given = ("-od", str(directory), *(_tls(directory) if speaksTLS else ()))
         # -dhl: it looks names of peers up otherwise, and waits for that.
-        return programOutsideOfPython("storescp"), "-dhl", *options, "-od", str(directory), str(port)
+        return programOutsideOfPython("storescp"), "-dhl", *options, *given, str(port)
 
     return Server(
         name,
@@ -128,6 +150,7 @@ def _dcmtk(name: str, *options: str, delayed: bool = False, hasChildren: bool = 
         lambda: printed(programOutsideOfPython("storescp"), "--version"),
         environment={} if delayed else NO_DELAY,
         hasChildren=hasChildren,
+        speaksTLS=speaksTLS,
     )
 
 
@@ -165,11 +188,13 @@ SERVERS = {
         _ours("txdicom --fsync", "--fsync"),
         _ours("txdicom --workers 2", "--workers", "2", requires="--workers", hasChildren=True),
         _ours("txdicom --max-associations 2000", "--max-associations", "2000"),
+        _ours("txdicom +tls", speaksTLS=True),
         _dcmtk("dcmtk"),
         _dcmtk("dcmtk as shipped", delayed=True),
         _dcmtk("dcmtk +B", "+B"),
         _dcmtk("dcmtk +B -pdu 131072", "+B", "-pdu", "131072"),
         _dcmtk("dcmtk +B --fork", "+B", "--fork", hasChildren=True),
+        _dcmtk("dcmtk +B --fork +tls", "+B", "--fork", hasChildren=True, speaksTLS=True),
         Server("pynetdicom", _pynetdicom, lambda: packageVersion("pynetdicom")),
         Server(
             "orthanc", _orthanc, lambda: printed(programOutsideOfPython("Orthanc"), "--version"), environment=NO_DELAY

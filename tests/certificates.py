@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["FFDHE2048", "FOR_SERVERS", "Authority", "Credentials", "newKey"]
+__all__ = ["FFDHE2048", "FOR_CLIENTS", "FOR_SERVERS", "Authority", "Credentials", "newKey"]
 
 #: The group of that name, of RFC 7919 A.1.
 FFDHE2048 = """\
@@ -33,8 +33,9 @@ YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
 ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 -----END DH PARAMETERS-----
 """
-#: A purpose for `Authority.issue`.
+#: Purposes for `Authority.issue`.
 FOR_SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
+FOR_CLIENTS = ExtendedKeyUsageOID.CLIENT_AUTH
 _DAY = timedelta(days=1)
 
 
@@ -90,6 +91,7 @@ class Authority(Credentials):
         days: tuple[int, int] = (-1, 1),
         names: Iterable[str] = (),
         purpose: x509.ObjectIdentifier | None = None,
+        others: Iterable[x509.GeneralName] = (),
     ) -> Credentials:
         """
         Issue a certificate.
@@ -98,9 +100,10 @@ class Authority(Credentials):
         :param days: from when to when it is valid, counted from now.
         :param names: DNS names that it is for besides.
         :param purpose: what it is for only; None for everything.
+        :param others: alternative names of other kinds.
         """
         key = newKey() if key is None else key
-        return Credentials(key, _issue(commonName, key, self, days, names, purpose))
+        return Credentials(key, _issue(commonName, key, self, days, (*map(x509.DNSName, names), *others), purpose))
 
     def revoking(self, *revoked: Credentials, days: tuple[int, int] = (-1, 1)) -> bytes:
         """Return a revocation list in PEM."""
@@ -119,7 +122,7 @@ def _issue(
     key: Any,
     signer: Credentials,
     days: tuple[int, int] = (-1, 1),
-    names: Iterable[str] = (),
+    alternatives: Iterable[x509.GeneralName] = (),
     purpose: x509.ObjectIdentifier | None = None,
     authority: bool = False,
 ) -> x509.Certificate:
@@ -134,7 +137,6 @@ def _issue(
         .not_valid_after(now + days[1] * _DAY)
         .add_extension(x509.BasicConstraints(authority, None), critical=True)
     )
-    alternatives = [x509.DNSName(name) for name in names]
     if alternatives:
         builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     if purpose is not None:

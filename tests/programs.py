@@ -16,9 +16,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -76,6 +77,33 @@ def environment(**changes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "DCMDICTPATH"} | changes
 
 
+def hide(test: SynchronousTestCase, name: str, *importers: str) -> None:
+    """
+    Make a module impossible to import until the end of a test.
+
+    :param importers: modules that have imported it already, and have to do so again.
+    """
+    patcher = patch.dict(sys.modules, {name: None})  # type: ignore[dict-item]
+    patcher.start()
+    test.addCleanup(patcher.stop)
+    for each in importers:
+        sys.modules.pop(each, None)
+
+
+def readTerminal(master: int) -> str:
+    """Read what was written to a pseudo terminal, until nobody has it open any more."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 1 << 16)
+        except OSError:
+            # So Linux tells of the end.
+            piece = b""
+        if not piece:
+            return shown.decode()
+        shown += piece
+
+
 def withoutCapabilities(*capabilities: int) -> Callable[[], None]:
     """
     Return what takes capabilities from a process that is about to be started.
@@ -100,11 +128,18 @@ class Program:
     :param home: its current directory, where its log and its PID file are as well.
     :param arguments: those of storescp.
     :param runner: what runs it: "twistd" (as ``twistd -n``), "daemon" (as ``twistd``) or "twist" (from the checkout).
+    :param before: arguments of the runner's own.
     :param keywords: for `subprocess.Popen`.
     """
 
     def __init__(
-        self, home: Path, *arguments: str, runner: str = "twistd", env: Mapping[str, str] | None = None, **keywords: Any
+        self,
+        home: Path,
+        *arguments: str,
+        runner: str = "twistd",
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        **keywords: Any,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
@@ -113,13 +148,13 @@ class Program:
         self.pidFile = home / "twistd.pid"
         self._daemon = runner == "daemon"
         command = {
-            "twistd": [twistd(), "-n", "storescp"],
-            "daemon": [twistd(), "storescp"],
-            "twist": [sys.executable, "-m", "twisted", "--log-format=text", "storescp"],
+            "twistd": [twistd(), "-n"],
+            "daemon": [twistd()],
+            "twist": [sys.executable, "-m", "twisted", "--log-format=text"],
         }[runner]
         with open(home / "out", "wb") as output, open(self._error, "wb") as errors:
             self.process = subprocess.Popen(
-                [*command, *arguments],
+                [*command, *before, "storescp", *arguments],
                 cwd=CHECKOUT if runner == "twist" else home,
                 env=environment() if env is None else env,
                 stdin=subprocess.DEVNULL,

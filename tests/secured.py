@@ -21,9 +21,9 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.admission import Admission
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
-from txdicom.storescp.tls.connection import ConnectionCreator, secure
-from txdicom.storescp.tls.settings import TLSSettings
 from txdicom.testing import MemoryLink, RawPeer, RecordingStore, connectRaw
+from txdicom.tls.connection import ConnectionCreator, secure
+from txdicom.tls.settings import TLSSettings
 
 __all__ = ["ADDRESS", "TLSPeer", "TLSTestCase"]
 
@@ -167,7 +167,7 @@ class TLSTestCase(SynchronousTestCase):
         lines = [
             event["log_format"].format(**event)
             for event in self.events
-            if event.get("log_namespace", "").startswith("txdicom.storescp.tls")
+            if event.get("log_namespace", "").startswith("txdicom.tls")
         ]
         self.events.clear()
         return lines

@@ -23,6 +23,7 @@ from tests.scripted import CT_CONTEXT, INSTANCE, ConversationTestCase, commandsI
 from txdicom.interfaces import IAssociationObserver
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
+from txdicom.storage import filewriter
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import FileStore
 from txdicom.testing import RawPeer
@@ -86,11 +87,13 @@ class FileStoreTestCase(ConversationTestCase):
 
     :cvar fsync: whether files are synced.
     :cvar inThreads: whether all is done in threads, as on a slow disk.
+    :cvar atOnce: whether every byte is written when it comes, and not held until there are more.
     :ivar directory: where.
     """
 
     fsync = False
     inThreads = False
+    atOnce = True
     clock: ThreadedClock
 
     if not os.path.isdir("/proc/self/fd"):
@@ -100,6 +103,8 @@ class FileStoreTestCase(ConversationTestCase):
         """Make a store in a new directory."""
         super().setUp()
         self.clock = ThreadedClock()
+        if self.atOnce:
+            self.patch(filewriter, "_FEW_BYTES", 0)
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self._disks: list[Disk] = []

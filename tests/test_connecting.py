@@ -28,14 +28,16 @@ from txdicom.requestor import (
     contextsFor,
     proposalsFor,
 )
-from txdicom.services.instances import Identity
+from txdicom.services.datasets import decodeDataSet
+from txdicom.services.instances import Identity, openInstance
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
+from txdicom.storage.fileformat import encodeFileHead
 from txdicom.testing import MemoryEndpoint, RecordingStore
 from txdicom.uids import STORAGE_SOP_CLASSES, VERIFICATION
-from txdicom.upperlayer.items import RoleSelection, UserIdentityRQ
 from txdicom.upperlayer.pdu import AAssociateRJ
+from txdicom.upperlayer.subitems import RoleSelection, UserIdentityRQ
 
 CT, MR = STORAGE_SOP_CLASSES[1], STORAGE_SOP_CLASSES[2]
 JPEG = "1.2.840.10008.1.2.4.50"
@@ -54,6 +56,35 @@ class SlowEndpoint:
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         self.attempts.append((protocolFactory, Deferred()))
         return self.attempts[-1][1]
+
+
+class SlowDisk(Disk):
+    """Does what takes long when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[tuple[Any, Deferred[Any]]] = []
+
+    def inThread(self, function: Any, *arguments: object) -> Deferred[Any]:
+        waiting: Deferred[Any] = Deferred()
+        self._waiting.append((lambda: function(*arguments), waiting))
+        return waiting
+
+    def work(self) -> None:
+        """Do it all."""
+        waiting, self._waiting = self._waiting, []
+        for function, result in waiting:
+            result.callback(function())
+
+
+def converted(path: str, to: str) -> str:
+    """Write a copy in implicit VR."""
+    instance = openInstance(path)
+    instance.encodeAs(IMPLICIT_LITTLE)
+    identity = instance.identity
+    head = encodeFileHead(identity.sopClassUID, identity.sopInstanceUID, IMPLICIT_LITTLE, "")
+    Path(to).write_bytes(head + bytes(instance.read(1 << 24)))
+    return to
 
 
 class ConnectTestCase(SynchronousTestCase):
@@ -185,6 +216,23 @@ class StoreTests(ConnectTestCase):
         answer = association.store(CT_FILE)
         self.endpoint.flush()
         self.assertEqual(self.successResultOf(answer).status, 0)
+
+    def test_convertedInAThread(self) -> None:
+        """What has to be decompressed is, where nobody else waits for it; others are sent meanwhile."""
+        disk = SlowDisk()
+        contexts = [(CT, [IMPLICIT_LITTLE]), ("1.2.840.10008.5.1.4.1.1.7", [IMPLICIT_LITTLE])]
+        connecting = connect(self.endpoint, contexts, clock=self.clock, disk=disk)  # type: ignore[arg-type]
+        self.endpoint.flush()
+        association = self.successResultOf(connecting)
+        compressed, other = association.store(JPEG_FILE), association.store(converted(CT_FILE, self.mktemp()))
+        self.endpoint.flush()
+        self.assertNoResult(compressed)
+        self.assertEqual(self.successResultOf(other).status, 0)
+        disk.work()
+        self.endpoint.flush()
+        self.assertEqual(self.successResultOf(compressed).status, 0)
+        stored = decodeDataSet(self.store.stored[-1].dataSet, IMPLICIT_LITTLE)
+        self.assertEqual(len(stored.PixelData), 2 * stored.Rows * stored.Columns)
 
     def test_refused(self) -> None:
         self.endpoint = MemoryEndpoint(

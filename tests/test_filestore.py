@@ -204,6 +204,45 @@ class FileStoreTests(FileStoreTestCase):
         return self.successResultOf(waiting)
 
 
+class HeldBytesTests(FileStoreTestCase):
+    """Bytes that are too few to be written by themselves."""
+
+    atOnce = False
+
+    def test_fewBytesWaitForMore(self) -> None:
+        """They are written with those that come next."""
+        peer = self.associate()
+        few = bytes(16383 - len(dataSet()))
+        self.send(peer, STORE, pData(CT_CONTEXT, 0, dataSet()), pData(CT_CONTEXT, 0, few))
+        (unfinished,) = self.unfinished()
+        self.assertEqual(unfinished.read_bytes(), b"")
+        self.send(peer, pData(CT_CONTEXT, 0, b"more"))
+        self.assertTrue(unfinished.read_bytes().endswith(dataSet() + few + b"more"))
+        self.send(peer, pData(CT_CONTEXT, 0, b"again few"))
+        self.assertTrue(unfinished.read_bytes().endswith(b"more"))
+        self.send(peer, pData(CT_CONTEXT, 2, b"end"))
+        self.assertEqual(self.stored(), dataSet() + few + b"moreagain fewend")
+
+    def test_manyPiecesDoNotWait(self) -> None:
+        """A peer that sends its bytes one by one does not make us keep many of them."""
+        peer = self.associate()
+        self.send(peer, STORE, pData(CT_CONTEXT, 0, dataSet()))
+        (unfinished,) = self.unfinished()
+        for _ in range(509):
+            self.send(peer, pData(CT_CONTEXT, 0, b"x"))
+        self.assertEqual(unfinished.read_bytes(), b"")
+        self.send(peer, pData(CT_CONTEXT, 0, b"x"))
+        self.assertTrue(unfinished.read_bytes().endswith(dataSet() + b"x" * 510))
+        peer.send(AAbort(0, 0))
+
+    def test_aborted(self) -> None:
+        """What is held is forgotten."""
+        peer = self.associate()
+        self.send(peer, STORE, pData(CT_CONTEXT, 0, dataSet()))
+        peer.send(AAbort(0, 0))
+        self.assertEqual((self.names(), self.unfinished()), ([], []))
+
+
 class SyncedFileStoreTests(FileStoreTests):
     """The same with files that are synced."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.headvectors import EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -133,6 +137,14 @@ class FileTests(SynchronousTestCase):
         if before:
             self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
+    def test_isNoDICOMFile(self) -> None:
+        """What nothing speaks for being one is not told what is wrong with it as a data set, be it odd or even."""
+        for content in (b"some text that is long enough", b"some text that is long enough."):
+            error = self.assertRaises(SourceError, openInstance, self.file(content))
+            self.assertEqual(str(error), "it is no DICOM file")
+        error = self.assertRaises(SourceError, openInstance, self.file(example() + b"\0"))
+        self.assertEqual(str(error), "its data set has an odd number of bytes")
+
     @given(st.binary(max_size=400))
     def test_anyBytes(self, content: bytes) -> None:
         for data in (content, encodeFileHead(CT, "1.2.3", EXPLICIT_LITTLE, "")[:140] + content):
@@ -205,3 +217,58 @@ class ConversionTests(SynchronousTestCase):
                 decodeDataSet(data, syntax)
             except MessageError:
                 return
+
+
+class CompressedTests(SynchronousTestCase):
+    """Compressed pixel data, for a peer that takes none."""
+
+    def test_pixels(self) -> None:
+        """By all decoders of the extra `convert`: every pixel is what pydicom makes of the file."""
+        for name in (
+            "JPEG2000.dcm",
+            "MR_small_jp2klossless.dcm",
+            "MR_small_jpeg_ls_lossless.dcm",
+            "MR_small_RLE.dcm",
+            "SC_rgb_jpeg_gdcm.dcm",
+            "SC_rgb_small_odd_jpeg.dcm",
+            "JPGLosslessP14SV1_1s_1f_8b.dcm",
+            "color3d_jpeg_baseline.dcm",
+        ):
+            path = str(get_testdata_file(name))
+            before = dcmread(path)
+            for syntax in (IMPLICIT_LITTLE, EXPLICIT_LITTLE):
+                instance = openInstance(path)
+                instance.encodeAs(syntax)
+                after = decodeDataSet(readAll(instance, 1 << 20), syntax)
+                self.assertEqual(after.SOPInstanceUID, before.SOPInstanceUID)
+                after.file_meta = FileMetaDataset()
+                after.file_meta.TransferSyntaxUID = UID(syntax)
+                self.assertTrue((after.pixel_array == before.pixel_array).all(), name)
+
+    def test_cannotBeDecoded(self) -> None:
+        """Whatever is wrong is told in one line."""
+        path = str(get_testdata_file("JPEG2000-embedded-sequence-delimiter.dcm"))
+        error = self.assertRaises(SourceError, openInstance(path).encodeAs, IMPLICIT_LITTLE)
+        self.assertIn("1.2.840.10008.1.2.4.91 cannot be decompressed by pydicom: ", str(error))
+        self.assertNotIn("\n", str(error))
+        video = dcmread(str(get_testdata_file("JPEG2000.dcm")))
+        video.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.100")
+        with self.assertRaisesRegex(SourceError, "cannot be decompressed by pydicom: "):
+            convert(video, video.file_meta.TransferSyntaxUID, IMPLICIT_LITTLE)
+
+    def test_withoutDecoders(self) -> None:
+        """In an interpreter without numpy, or without pylibjpeg, it says what to install."""
+        for missing, name in (("numpy", "MR_small_RLE.dcm"), ("numpy", "JPEG2000.dcm"), ("pylibjpeg", "JPEG2000.dcm")):
+            code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from txdicom.services.instances import openInstance
+openInstance({str(get_testdata_file(name))!r}).encodeAs({IMPLICIT_LITTLE!r})
+"""
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(
+                done.stderr.splitlines()[-1],
+                r"SourceError: pixel data in 1\.2\.840\.10008\.1\.2\.[0-9.]+ cannot be decompressed"
+                r" without numpy and pylibjpeg: install txdicom\[convert\]$",
+            )

@@ -22,7 +22,7 @@ ROOT = PACKAGE.parent
 PLUGIN = ROOT / "twisted" / "plugins" / "txdicom_storescp.py"
 
 #: From the bottom up; arrows point down, or stay within a layer.
-LAYERS = ("base", "upperlayer", "dimse", "services", "storage", "requestor", "storescp", "cli", "__main__")
+LAYERS = ("base", "upperlayer", "dimse", "tls", "services", "storage", "requestor", "storescp", "cli", "__main__")
 BASE = ("__init__", "configuration", "errors", "interfaces", "soon", "uids")
 #: What is public for tests stands beside the layers: it may use what an application would.
 TESTING_MAY_IMPORT = ("base", "upperlayer", "dimse", "services")
@@ -40,8 +40,10 @@ PURE = {
 REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.requestor.connecting", "txdicom.storescp.tap"}
 DEPENDENCIES = {"pydicom", "twisted", "zope"}
 #: What only these may import, as it need not be installed.
-OPTIONAL = {"cryptography", "OpenSSL"}
-OPTIONAL_USERS = tuple(f"txdicom.storescp.tls.{name}" for name in ("binding", "connection", "context"))
+OPTIONAL = {"cryptography", "OpenSSL", "service_identity"}
+OPTIONAL_USERS = tuple(
+    f"txdicom.tls.{name}" for name in ("binding", "connection", "context", "faults", "naming", "requesting")
+)
 #: Likewise, by the one module that is named.
 DECORATION = {"tqdm": "txdicom.cli.reporting"}
 
@@ -161,9 +163,10 @@ def function():
 
     def test_testing(self) -> None:
         """Nothing imports `testing`, and `testing` nothing of the storage and the application."""
-        self.assertEqual([arrow for arrow in self.internal() if isIn(arrow[1], "txdicom.testing")], [])
-        layers = {layerOf(target) for module, target, _ in self.internal() if module == "txdicom.testing"}
-        self.assertLessEqual(layers, set(TESTING_MAY_IMPORT))
+        users = {layerOf(module) for module, target, _ in self.internal() if isIn(target, "txdicom.testing")}
+        self.assertEqual(users, {"testing"})
+        layers = {layerOf(target) for module, target, _ in self.internal() if layerOf(module) == "testing"}
+        self.assertLessEqual(layers, {*TESTING_MAY_IMPORT, "testing"})
 
     def test_absolute(self) -> None:
         """Every import names its target in full, and nothing but the declared dependencies is needed."""

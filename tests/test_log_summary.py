@@ -133,7 +133,7 @@ class SummaryTests(ReceiverTestCase):
         """A refusal has its numbers."""
         peer = connectRaw(self.serve("--refuse"))
         peer.send(associateRQ())
-        why = "association rejected: result 1, source 1, reason 1"
+        why = "association rejected: no reason given; result 1, source 1, reason 1"
         self.assertEqual(self.ended(peer), {"ended": "rejected", "why": why, "result": 1, "source": 1, "reason": 1})
 
     def test_lost(self) -> None:

@@ -24,9 +24,7 @@ from txdicom.interfaces import IAssociationObserver, IStorageSCP
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.testing import RecordingStore, associateRQ, connectRaw
 from txdicom.uids import STORAGE_SOP_CLASSES
-from txdicom.upperlayer.items import (
-    UserInformation,
-)
+from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAbort, AReleaseRQ
 
 
@@ -127,7 +125,10 @@ class VerboseTests(NarratedTestCase):
         """Another refusal says what it is."""
         request = associateRQ(userInformation=UserInformation(maximumLength=5))
         connectRaw(self.serve("-v")).send(request)
-        self.assertEqual(self.told()[1:], ["Refusing Association (association rejected: result 1, source 2, reason 1)"])
+        self.assertEqual(
+            self.told()[1:],
+            ["Refusing Association (association rejected: no reason given; result 1, source 2, reason 1)"],
+        )
 
     def test_noValidContexts(self) -> None:
         """An association that is good for nothing is told of as such."""

@@ -1,5 +1,5 @@
 """
-Tests of `txdicom.storescp.tls.context` and `txdicom.storescp.tls.profiles`: good and bad files, what is negotiated.
+Tests of `txdicom.tls.context` and `txdicom.tls.profiles`: good and bad files, what is negotiated.
 """
 
 # trial's assertions are not annotated:
@@ -17,11 +17,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import FFDHE2048, Authority, newKey
 from tests.secured import TLSTestCase
-from txdicom.storescp.tls import context as module
-from txdicom.storescp.tls.context import availableSuites, makeContext
-from txdicom.storescp.tls.profiles import PROFILES, SUITES, suitesOf
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 from txdicom.testing import associateRQ
+from txdicom.tls import context as module
+from txdicom.tls.context import availableSuites, makeContext
+from txdicom.tls.profiles import PROFILES, SUITES, suitesOf
+from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 from txdicom.upperlayer.pdu import AAssociateAC
 
 #: "Parameters" of 512 bits (PKCS #3), which are too short for anybody.
@@ -66,8 +66,7 @@ class FileTests(TLSTestCase):
         self.assertRefused(wrong, key=key, certificate=certificate, password=b"other")
         self.assertRefused(wrong, key=key, certificate=certificate, password=b"")
         self.assertRefused(
-            "private key secret.key is encrypted, and nobody can be asked for its password: give it by --passwd-file or"
-            " --use-passwd",
+            "private key secret.key is encrypted, and nobody can be asked for its password: give it by --passwd-file",
             key=key,
             certificate=certificate,
         )

@@ -22,9 +22,9 @@ from tests.secured import TLSTestCase
 from tests.test_options import OptionsTestCase
 from txdicom.storescp.assembly import makeTLSSettings
 from txdicom.storescp.service import StartError
-from txdicom.storescp.tls.profiles import PROFILES, SUITES
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 from txdicom.testing import associateRQ
+from txdicom.tls.profiles import PROFILES, SUITES
+from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ
 
 _ON = ("+tls", "/k", "/c")
@@ -35,7 +35,7 @@ def withoutPyOpenSSL() -> Iterator[None]:
     """Be where pyOpenSSL is not installed."""
     with patch.dict(sys.modules, {"OpenSSL": None}):  # type: ignore[dict-item]
         for name in ("binding", "connection", "context"):
-            sys.modules.pop(f"txdicom.storescp.tls.{name}", None)
+            sys.modules.pop(f"txdicom.tls.{name}", None)
         yield
 
 

@@ -92,6 +92,13 @@ class RejectReason(Enum):
     LOCAL_LIMIT_EXCEEDED = (3, 2)
 
 
+#: Source and reason in words.
+_REJECTED = {
+    each.value: each.name.removeprefix("ACSE_").replace("_", " ").lower().replace("ae title", "AE title")
+    for each in RejectReason
+}
+
+
 class DICOMError(Exception):
     """Base of all errors that txdicom raises on purpose."""
 
@@ -140,7 +147,9 @@ class AssociationRejected(DICOMError):
     """
 
     def __init__(self, result: int, source: int, reason: int) -> None:
-        super().__init__(f"association rejected: result {result}, source {source}, reason {reason}")
+        numbers = f"result {result}, source {source}, reason {reason}"
+        words = _REJECTED.get((source, reason))
+        super().__init__(f"association rejected: {words}; {numbers}" if words else f"association rejected: {numbers}")
         self.result = result
         self.source = source
         self.reason = reason

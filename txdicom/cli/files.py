@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from txdicom.cli.outcomes import Outcome
+from txdicom.cli.outcomes import Kind, Outcome
 from txdicom.errors import SourceError
 
 __all__ = ["Found", "find"]
@@ -21,41 +21,48 @@ class Found:
     The files that are meant.
 
     :ivar files: each once, in the order of the paths, and by name within a folder.
+    :ivar incidental: those of them that nobody has named, but that are in a folder.
     :ivar missing: what there should have been, and why it is not in `files`.
     """
 
     files: list[str] = field(default_factory=list)
+    incidental: set[str] = field(default_factory=set)
     missing: list[Outcome] = field(default_factory=list)
 
 
 def find(paths: Iterable[str]) -> Found:
     """Find all files below some paths. It reads directories, and so belongs into a thread."""
     found = Found()
-    files: dict[str, None] = {}
+    # Path -> whether it is incidental; they keep their order.
+    files: dict[str, bool] = {}
+
+    def miss(path: str, error: OSError | SourceError) -> None:
+        found.missing.append(Outcome(path, Kind.FAILED, getattr(error, "strerror", None) or str(error)))
+
     for path in paths:
         try:
-            files.update(dict.fromkeys(_filesOf(path)))
+            isFolder = os.path.isdir(path)
+            for file in _below(path, miss) if isFolder else _namedBy(path):
+                files[file] = isFolder and files.get(file, True)
         except (OSError, SourceError) as error:
-            found.missing.append(Outcome(path, False, getattr(error, "strerror", None) or str(error)))
+            miss(path, error)
     found.files = list(files)
+    found.incidental = {file for file, isIncidental in files.items() if isIncidental}
     return found
 
 
-def _filesOf(path: str) -> Iterator[str]:
-    if os.path.isdir(path):
-        yield from _below(path)
-    elif os.path.basename(path).upper() == _DIRECTORY_NAME:
+def _namedBy(path: str) -> Iterator[str]:
+    if os.path.basename(path).upper() == _DIRECTORY_NAME:
         yield from _listed(path)
     else:
+        # Raises what is wrong with it.
         os.stat(path)
         yield path
 
 
-def _below(folder: str) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for directory, folders, names in os.walk(folder, onerror=refuse):
+def _below(folder: str, miss: Callable[[str, OSError], None]) -> Iterator[str]:
+    # A folder that cannot be read costs no other.
+    for directory, folders, names in os.walk(folder, onerror=lambda error: miss(error.filename, error)):
         folders.sort()
         for name in sorted(names):
             # What it lists is in the folder as well.
@@ -71,6 +78,8 @@ def _listed(path: str) -> Iterator[str]:
     try:
         records = dcmread(path).get("DirectoryRecordSequence") or []
         listed = [record.ReferencedFileID for record in records if "ReferencedFileID" in record]
+    except OSError:
+        raise
     except InvalidDicomError as error:
         raise SourceError("it is no DICOMDIR") from error
     except Exception as error:

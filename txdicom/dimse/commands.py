@@ -315,7 +315,10 @@ def decodeCommand(data: bytes | bytearray | memoryview) -> Command:
         Status in a response. Nothing else is ever raised.
     """
     whole = data if type(data) is bytes else bytes(data)
-    return _decodeUsualStoreRQ(whole) or _decodeElements(whole)
+    usual = _decodeUsualStoreRQ(whole)
+    if usual is not None:
+        return usual
+    return _decodeAgain(whole) if len(whole) <= _LONGEST_REMEMBERED else _decodeElements(whole)
 
 
 def _decodeElements(data: bytes) -> Command:
@@ -340,6 +343,11 @@ def _decodeElements(data: bytes) -> Command:
         if tag in (Tag.AFFECTED_SOP_CLASS_UID, Tag.AFFECTED_SOP_INSTANCE_UID):
             fields.setdefault(name, "" if kind.isRequest else None)
     return kind(**fields)
+
+
+#: Monitors send the same C-ECHO-RQ again and again: command sets up to so many bytes are remembered, the last few.
+_LONGEST_REMEMBERED = 1 << 7
+_decodeAgain = lru_cache(maxsize=64)(_decodeElements)
 
 
 def _checkComplete(commandField: int, values: Mapping[int, Value]) -> None:
@@ -380,8 +388,12 @@ def _decodeUsualStoreRQ(data: bytes) -> CStoreRQ | None:
     last = position + middle.size
     if (a, b, c, d, e, f) != _STORE_RQ_USUAL or last + lastLength != len(data):
         return None
-    classUID = decodeUID(data[start.size : position])
+    classUID = _decodedClass(data[start.size : position])
     return CStoreRQ(messageID, classUID, decodeUID(data[last:]), priority, None, None, dataSetType != NO_DATA_SET)
+
+
+#: There are many instances of few classes.
+_decodedClass = lru_cache(maxsize=256)(decodeUID)
 
 
 def encodeCommand(command: Command) -> bytes:
@@ -399,12 +411,14 @@ def encodeCommand(command: Command) -> bytes:
     return joinElements(elementsOf(command))
 
 
-# A response that says no more than its status answers nearly every request: what is between its UIDs is laid out here.
-_RESPONSE_MIDDLE = struct.Struct("<18sH18sH")
+# A response that says no more than its status answers nearly every request. Two numbers and the SOP Instance UID are
+# all that is new in most of them.
+_RESPONSE_MIDDLE = struct.Struct("<H18sH")
 _UNTIL_STATUS = encodeElement(Tag.COMMAND_DATA_SET_TYPE, "US", NO_DATA_SET) + encodeHeader(Tag.STATUS, 2)
 _UNTIL_MESSAGE_ID = {
-    kind: encodeElement(Tag.COMMAND_FIELD, "US", kind.commandField) + encodeHeader(Tag.MESSAGE_ID_BEING_RESPONDED_TO, 2)
-    for kind in (CStoreRSP, CEchoRSP)
+    commandField: encodeElement(Tag.COMMAND_FIELD, "US", commandField)
+    + encodeHeader(Tag.MESSAGE_ID_BEING_RESPONDED_TO, 2)
+    for commandField in (CommandField.C_STORE_RSP, CommandField.C_ECHO_RSP)
 }
 
 
@@ -412,18 +426,21 @@ def _encodePlainResponse(command: CStoreRSP | CEchoRSP, affectedSOPClassUID: str
     """Encode a response without error comment, offending elements and data set."""
     messageID, status = command.messageIDBeingRespondedTo, command.status
     try:
-        middle = _RESPONSE_MIDDLE.pack(_UNTIL_MESSAGE_ID[type(command)], messageID, _UNTIL_STATUS, status)
+        middle = _RESPONSE_MIDDLE.pack(messageID, _UNTIL_STATUS, status)
     except struct.error:
         raise LocalProtocolError(f"{messageID!r} is no Message ID, or {status!r} no Status") from None
-    body = _encodedClass(affectedSOPClassUID) + middle
-    if isinstance(command, CStoreRSP) and command.affectedSOPInstanceUID is not None:
-        body += encodeElement(Tag.AFFECTED_SOP_INSTANCE_UID, "UI", command.affectedSOPInstanceUID)
-    return withGroupLength(body)
+    instance = b""
+    if type(command) is CStoreRSP and command.affectedSOPInstanceUID is not None:
+        instance = encodeElement(Tag.AFFECTED_SOP_INSTANCE_UID, "UI", command.affectedSOPInstanceUID)
+    return _responseStart(command.commandField, affectedSOPClassUID, len(instance)) + middle + instance
 
 
 @lru_cache(maxsize=256)
-def _encodedClass(affectedSOPClassUID: str) -> bytes:
-    return encodeElement(Tag.AFFECTED_SOP_CLASS_UID, "UI", affectedSOPClassUID)
+def _responseStart(commandField: CommandField, affectedSOPClassUID: str, instanceLength: int) -> bytes:
+    """Encode all that comes before the Message ID Being Responded To."""
+    start = encodeElement(Tag.AFFECTED_SOP_CLASS_UID, "UI", affectedSOPClassUID) + _UNTIL_MESSAGE_ID[commandField]
+    rest = bytes(_RESPONSE_MIDDLE.size + instanceLength)
+    return withGroupLength(start + rest)[: -len(rest)]
 
 
 def responseTo(

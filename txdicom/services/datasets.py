@@ -36,8 +36,10 @@ _NUMBERS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 def decodeDataSet(data: bytes, transferSyntaxUID: str) -> Dataset:
     """
-    Decode an identifier or another small data set whole.
+    Decode an identifier or another small data set whole; one that is large takes long, and belongs into a thread.
 
+    :param data: without preamble and file meta information, as a message carries it.
+    :param transferSyntaxUID: how it is encoded; of compressed pixel data only the rest is decoded.
     :raises MessageError: pydicom cannot read it.
     """
     from pydicom.filereader import read_dataset
@@ -106,8 +108,24 @@ def convert(dataSet: Dataset, fromSyntaxUID: str, toSyntaxUID: str) -> bytes:
         try:
             dataSet.decompress(generate_instance_uid=False)
         except Exception as error:
-            raise SourceError(f"pixel data in {fromSyntaxUID} cannot be decompressed: {error}") from error
+            if _lacksDecoder(fromSyntaxUID):
+                why = "without numpy and pylibjpeg: install txdicom[convert]"
+            else:
+                why = f"by pydicom: {' '.join(str(error).split())}"
+            raise SourceError(f"pixel data in {fromSyntaxUID} cannot be decompressed {why}") from error
     return encodeDataSet(dataSet, toSyntaxUID)
+
+
+def _lacksDecoder(transferSyntaxUID: str) -> bool:
+    """Say whether pydicom could do it with more installed."""
+    from pydicom import config
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        return not (config.have_numpy and get_decoder(UID(transferSyntaxUID)).is_available)
+    except NotImplementedError:
+        return False
 
 
 def _inOtherByteOrder(dataSet: Dataset) -> Dataset:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = ["HeadError", "HeadReader", "uidValue"]
@@ -132,9 +133,7 @@ class HeadReader:
         """
         self.attributes: dict[int, bytes] = {}
         self.done = not wanted and not welcome
-        self._wanted = frozenset(wanted)
-        self._welcome = frozenset(welcome) - self._wanted
-        self._last = max((*wanted, *welcome), default=0)
+        self._wanted, self._welcome, self._last = _search(frozenset(wanted), frozenset(welcome))
         self._maximumValueLength = maximumValueLength
         self._maximumHeadLength = maximumHeadLength
         self._allowance = maximumHeadLength
@@ -348,6 +347,12 @@ class HeadReader:
         """Make the error to raise, now and from then on."""
         self._failure = reason
         return HeadError(reason)
+
+
+@lru_cache(maxsize=64)
+def _search(wanted: frozenset[int], welcome: frozenset[int]) -> tuple[frozenset[int], frozenset[int], int]:
+    """Tell what is wanted, what is only welcome, and the highest tag of them all; few readers want anything new."""
+    return wanted, welcome - wanted, max(wanted | welcome, default=0)
 
 
 def _tagText(tag: int) -> str:

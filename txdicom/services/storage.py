@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred
@@ -24,6 +25,7 @@ from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, uidValue
+from txdicom.services.text import SPECIFIC_CHARACTER_SET, TEXT_VRS, tagOf, textOf
 from txdicom.soon import isLater
 from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, isValidUID
 
@@ -35,9 +37,11 @@ __all__ = ["ReceivedInstance", "StorageService", "store"]
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
-_IDENTITY = (_SOP_CLASS_UID, _SOP_INSTANCE_UID)
+_IDENTITY = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID})
 #: Within how many bytes they have to come: what is before them has to be held, for every association that stores.
 _MAXIMUM_HEAD = 1 << 16
+#: There are many instances of few classes.
+_classUIDValue = lru_cache(maxsize=256)(uidValue)
 #: Where a request names its instance: Affected SOP Instance UID.
 _AFFECTED_SOP_INSTANCE_UID = 0x00001000
 
@@ -51,7 +55,8 @@ class ReceivedInstance:
     :ivar sopInstanceUID: likewise; digits and dots only, at most 64 of them, so it may be part of a file name.
     :ivar transferSyntaxUID: how the data set is encoded.
     :ivar request: the C-STORE-RQ.
-    :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came.
+    :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came. There is no
+        more in it than the UIDs and what the `StorageService` was told is `wanted`.
     """
 
     sopClassUID: str
@@ -59,6 +64,23 @@ class ReceivedInstance:
     transferSyntaxUID: str
     request: CStoreRQ
     attributes: Mapping[int, bytes]
+
+    def text(self, keyword: str) -> str:
+        """
+        Decode one of the `attributes`, by the Specific Character Set that came before it.
+
+        :param keyword: of an element of text (PS3.6 clause 6), such as ``PatientID``.
+        :return: the value without padding; where there are several, with backslashes between them. It is empty if the
+            data set does not have it, or the `StorageService` was not told that it is `wanted`.
+        :raises ValueError: the data dictionary has no such keyword, or its elements are not text.
+        """
+        from pydicom.datadict import dictionary_VR
+
+        tag = tagOf(keyword)
+        vr = dictionary_VR(tag)
+        if vr not in TEXT_VRS:
+            raise ValueError(f"{keyword} is not text, but of VR {vr}")
+        return textOf(self.attributes.get(tag, b""), vr, self.attributes.get(SPECIFIC_CHARACTER_SET, b"")).strip()
 
 
 @implementer(IServiceProvider)
@@ -70,9 +92,11 @@ class StorageService:
     :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
         well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
-    :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
-        `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
-        are missing there. Only with such tags is more of a data set read than its UIDs.
+    :param wanted: keywords, such as ``PatientID``, or tags (0xGGGGEEEE) of more elements that the provider would like
+        to find in `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than
+        1024 bytes, are missing there. Only with such is more of a data set read than its UIDs. A keyword brings
+        Specific Character Set with it, which `ReceivedInstance.text` needs.
+    :raises ValueError: one of `wanted` is no keyword of the data dictionary.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -82,10 +106,10 @@ class StorageService:
         provider: IStorageSCP,
         sopClasses: Sequence[str] | Mapping[str, TransferSyntaxes] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
-        wanted: Collection[int] = (),
+        wanted: Collection[int | str] = (),
     ) -> None:
         self._provider = provider
-        self._wanted = frozenset(wanted)
+        self._wanted = _tagsOf(wanted)
         self.presentationContexts: Mapping[str, TransferSyntaxes] = (
             sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
         )
@@ -99,6 +123,11 @@ class StorageService:
                 Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
             )
         return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
+
+
+def _tagsOf(wanted: Collection[int | str]) -> frozenset[int]:
+    tags = frozenset(tagOf(each) if isinstance(each, str) else each for each in wanted)
+    return tags | {SPECIFIC_CHARACTER_SET} if any(isinstance(each, str) for each in wanted) else tags
 
 
 @implementer(IDataSetWriter)
@@ -166,10 +195,10 @@ class _IdentifiedWriter:
     def _identify(self) -> ReceivedInstance:
         attributes = self._head.attributes
         request = self._request
-        sopClassUID = uidValue(attributes.get(_SOP_CLASS_UID))
+        sopClassUID = _classUIDValue(attributes.get(_SOP_CLASS_UID))
         sopInstanceUID = uidValue(attributes.get(_SOP_INSTANCE_UID))
         if not sopClassUID or not sopInstanceUID:
-            missing = tuple(tag for tag in _IDENTITY if not uidValue(attributes.get(tag)))
+            missing = tuple(tag for tag in sorted(_IDENTITY) if not uidValue(attributes.get(tag)))
             raise DIMSEError(Status.CANNOT_UNDERSTAND, "SOP Class or Instance UID not found in the data set", missing)
         if sopClassUID != request.affectedSOPClassUID:
             raise DIMSEError(

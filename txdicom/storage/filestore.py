@@ -126,7 +126,7 @@ class FileStore:
             creating = self._disk.soon(self._create, name, head, conversion)
         except OSError as error:
             raise refusal(name, "created", error) from error
-        return _created(creating, name) if isinstance(creating, Deferred) else creating
+        return creating if isinstance(creating, FileWriter) else _created(creating, name)
 
     def _create(self, name: str, head: bytes, conversion: Conversion | None) -> FileWriter:
         directory = self._held()

@@ -1,10 +1,11 @@
 """
 One instance becoming a file: `FileWriter`.
 
-Theory of operation. What comes is written at once as long as the disk is quick. When it is slow (`Disk`), one thread at
-a time writes for this file; what comes meanwhile is gathered, and beyond a bound the association has to wait. In the
-end the file is closed and gets its name, all in one call, which for ``--fsync`` includes the syncs, in this order: the
-file, its name, the directory. So nothing has a name that is not whole, and nothing is acknowledged that is not there.
+Theory of operation. What comes is written at once as long as the disk is quick, but for the last few bytes, which wait
+for more or for the end. When it is slow (`Disk`), one thread at a time writes for this file; what comes meanwhile is
+gathered, and beyond a bound the association has to wait. In the end the file is closed and gets its name, all in one
+call, which for ``--fsync`` includes the syncs, in this order: the file, its name, the directory. So nothing has a name
+that is not whole, and nothing is acknowledged that is not there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from txdicom.storage.outputform import Conversion
 
 __all__ = ["Duplicates", "FileWriter", "refusal"]
 
+#: Fewer bytes than this wait for more: most small instances are written by the call that completes them.
+_FEW_BYTES = 1 << 14
 #: How much is gathered while a thread writes: bytes, and pieces.
 _MOST_BYTES = 1 << 18
 _MOST_PIECES = 512
@@ -119,7 +122,7 @@ class FileWriter:
         self._waiting: Deferred[None] | None = None
         self._failure: BaseException | None = None
         self._aborted = False
-        self._doing = "completed"
+        self._doing = "written"
         access = CREATE if conversion is None else CREATE_READABLE
         self._file = os.open(temporary, access, 0o666, dir_fd=directory.run)
 
@@ -137,13 +140,13 @@ class FileWriter:
         if self._failure is not None:
             raise self._failure
         self._pieces += fragments
-        if not self._writing:
-            self._write()
-            return None
         self._gathered += sum(map(len, fragments))
-        if self._gathered < _MOST_BYTES and len(self._pieces) < _MOST_PIECES:
+        if self._gathered < (_MOST_BYTES if self._writing else _FEW_BYTES) and len(self._pieces) < _MOST_PIECES:
             return None
-        return self._written()
+        if self._writing:
+            return self._written()
+        self._write()
+        return None
 
     def commit(self) -> Soon[int]:
         """
@@ -242,6 +245,7 @@ class FileWriter:
             try:
                 try:
                     _writeAll(self._file, self._pieces)
+                    self._doing = "completed"
                     if self._conversion is not None:
                         self._convert(self._conversion)
                     if self._fsync:

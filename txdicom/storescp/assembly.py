@@ -30,7 +30,8 @@ from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storage.naming import Naming
-from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.faults.plan import longestDelay
+from txdicom.storescp.faults.store import FaultyStore
 from txdicom.storescp.files import makeDuplicates, makeForm
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.command import CommandPlugin
@@ -41,13 +42,13 @@ from txdicom.storescp.hooks.store import HookedStore
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
-from txdicom.storescp.tls.settings import RevocationCheck, TLSError, TLSSettings
+from txdicom.tls.settings import RevocationCheck, TLSError, TLSSettings, readPassword
 from txdicom.uids import FILE_PREFIXES, OTHER_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 from txdicom.upperlayer.parser import MOST_FRAGMENTS
 
 if TYPE_CHECKING:
-    from txdicom.storescp.tls.connection import ConnectionCreator
     from txdicom.storescp.workers.share import Questions, Share
+    from txdicom.tls.connection import ConnectionCreator
 
 __all__ = [
     "hasHooks",
@@ -64,9 +65,6 @@ __all__ = [
     "makeStore",
     "raiseDescriptorLimit",
 ]
-
-#: In bytes; OpenSSL takes no longer one.
-_LONGEST_PASSWORD = 1024
 
 _log = Logger("storescp")
 
@@ -179,7 +177,7 @@ def makeAdmission(options: Mapping[str, Any]) -> Admission:
     if options["calling-aets"]:
         policies.append(CallingAETitles(frozenset(options["calling-aets"])))
     if options["require-cert-aet"]:
-        from txdicom.storescp.tls.binding import refuseUncertifiedTitles
+        from txdicom.tls.binding import refuseUncertifiedTitles
 
         policies.append(refuseUncertifiedTitles)
     return firstRefusal(policies)
@@ -212,11 +210,7 @@ def _password(options: Mapping[str, Any]) -> bytes | None:
     if options["null-passwd"]:
         return b""
     if options["passwd-file"] is not None:
-        try:
-            with open(options["passwd-file"], "rb") as file:
-                return file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
-        except OSError as error:
-            raise TLSError(f"password file {options['passwd-file']} cannot be read: {error.strerror}") from error
+        return readPassword(options["passwd-file"])
     return None if options["use-passwd"] is None else os.fsencode(options["use-passwd"])
 
 
@@ -229,7 +223,7 @@ def makeConnectionCreator(options: Mapping[str, Any]) -> ConnectionCreator | Non
     if options["enable-tls"] is None:
         return None
     try:
-        from txdicom.storescp.tls.connection import ConnectionCreator
+        from txdicom.tls.connection import ConnectionCreator
     except ImportError as error:
         raise TLSError("--enable-tls needs pyOpenSSL: install txdicom[tls]") from error
     return ConnectionCreator(makeTLSSettings(options))
@@ -239,7 +233,7 @@ def makeListener(factory: AcceptorFactory, creator: ConnectionCreator | None, cl
     """Say what serves connections: the factory, behind TLS if that is on."""
     if creator is None:
         return factory
-    from txdicom.storescp.tls.connection import secure
+    from txdicom.tls.connection import secure
 
     return secure(factory, creator, clock)
 

@@ -66,6 +66,11 @@ __all__ = ["UpperLayerActions"]
 #: States in which ARTIM runs for the standard's sake; in the others the same timer bounds the peer's or user's answer,
 #: and in the end how long the connection takes to close.
 _ARTIM_STATES = frozenset({State.AWAITING_ASSOCIATE_RQ, State.AWAITING_CLOSE})
+#: What requestors wait for.
+_AWAITED = {
+    State.AWAITING_ASSOCIATE_AC: "for the answer to our A-ASSOCIATE-RQ",
+    State.AWAITING_RELEASE_RP: "for the answer to our A-RELEASE-RQ",
+}
 _DECISIONS = (AAssociateAC, AAssociateRJ)
 _RELEASE_RP = AReleaseRP().encode()
 
@@ -330,7 +335,8 @@ class UpperLayerActions(Protocol):
         elif self._machine.state in _ARTIM_STATES:
             self._do(Event.ARTIM_EXPIRED)
         else:
-            waiting = f"waited {self._configuration.artimTimeout:g} s in state {self._machine.state:d}"
+            what = _AWAITED.get(self._machine.state, f"in state {self._machine.state:d}")
+            waiting = f"waited {self._configuration.artimTimeout:g} s {what}"
             self.abort(AssociationTimeout(waiting))
 
     def _readAgain(self) -> None:

@@ -8,8 +8,8 @@ from twisted.python import usage
 
 from txdicom.storescp.options.kinds import Directory, File, Text
 from txdicom.storescp.options.option import Group, Option
-from txdicom.storescp.tls.profiles import DEFAULT_PROFILE, PROFILES, suitesOf
-from txdicom.storescp.tls.settings import PeerCertificate
+from txdicom.tls.profiles import DEFAULT_PROFILE, PROFILES, suitesOf
+from txdicom.tls.settings import PeerCertificate
 
 __all__ = ["TLS"]
 
@@ -30,7 +30,7 @@ def _check(options: dict[str, Any]) -> None:
 
 def _listCiphers(options: usage.Options) -> str:
     try:
-        from txdicom.storescp.tls.context import availableSuites
+        from txdicom.tls.context import availableSuites
     except ImportError as error:
         raise usage.UsageError("--list-ciphers needs pyOpenSSL: install txdicom[tls]") from error
     return "\n".join(["Cipher suites of TLS 1.2:", *(f"  {suite}" for suite in availableSuites())])

@@ -1,5 +1,5 @@
 """
-TLS for the receiver (PS3.15 Annex B).
+TLS around associations, on either side (PS3.15 Annex B).
 
 `profiles` says what may be negotiated and `settings` what users have chosen; `context` reads the files that they name
 and prepares OpenSSL, `connection` puts it around the associations, and `binding` lets certificates vouch for AE titles.

@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 
-from txdicom.storescp.tls.profiles import PROFILES, SUITES, suitesOf
-from txdicom.storescp.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
+from txdicom.tls.faults import MISMATCH, reasonOf
+from txdicom.tls.naming import isFor
+from txdicom.tls.profiles import PROFILES, SUITES, suitesOf
+from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 
-__all__ = ["availableSuites", "makeContext", "reasonOf"]
+__all__ = ["availableSuites", "makeContext", "makeRequestorContext"]
 
 #: The most bytes of a file that is read: a bundle of all the world's authorities has a quarter of a MiB.
 MAX_FILE_SIZE = 1 << 24
@@ -52,7 +54,41 @@ def makeContext(settings: TLSSettings) -> SSL.Context:
 
     :raises TLSError: a file cannot be used, or nobody could ever connect.
     """
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context = _negotiating(SSL.TLS_SERVER_METHOD, settings)
+    if settings.key is None or settings.certificate is None:
+        raise TLSError("an acceptor needs a private key and a certificate")
+    _useIdentity(context, settings.key, settings.certificate, settings.password)
+    _useDHParameters(context, _FFDHE2048 if settings.dhParameters is None else settings.dhParameters)
+    if settings.peerCertificate is not PeerCertificate.IGNORE:
+        _trust(context, settings)
+        absent = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if settings.peerCertificate is PeerCertificate.REQUIRE else 0
+        context.set_verify(SSL.VERIFY_PEER | absent, _verified)
+    return context
+
+
+def makeRequestorContext(settings: TLSSettings, name: str) -> SSL.Context:
+    """
+    Likewise for the requestor's side, where we need not have a certificate.
+
+    :param name: what the peer's certificate has to be for, see `isFor`.
+    """
+    context = _negotiating(SSL.TLS_CLIENT_METHOD, settings)
+    if settings.key is not None and settings.certificate is not None:
+        _useIdentity(context, settings.key, settings.certificate, settings.password)
+
+    def verified(connection: SSL.Connection, certificate: X509, number: int, depth: int, good: int) -> bool:
+        if good and depth == 0 and not isFor(certificate.to_cryptography(), name):
+            number, good = MISMATCH, 0
+        return _verified(connection, certificate, number, depth, good)
+
+    if settings.peerCertificate is not PeerCertificate.IGNORE:
+        _trust(context, settings)
+        context.set_verify(SSL.VERIFY_PEER, verified)
+    return context
+
+
+def _negotiating(method: int, settings: TLSSettings) -> SSL.Context:
+    context = SSL.Context(method)
     context.set_options(_OPTIONS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -60,12 +96,6 @@ def makeContext(settings: TLSSettings) -> SSL.Context:
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
     names = [SUITES[suite] for suite in suitesOf(settings.profile, settings.suites)]
     context.set_cipher_list(":".join((*names, _SECURITY_LEVEL)).encode("ascii"))
-    _useIdentity(context, settings)
-    _useDHParameters(context, _FFDHE2048 if settings.dhParameters is None else settings.dhParameters)
-    if settings.peerCertificate is not PeerCertificate.IGNORE:
-        _trust(context, settings)
-        absent = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if settings.peerCertificate is PeerCertificate.REQUIRE else 0
-        context.set_verify(SSL.VERIFY_PEER | absent, _verified)
     return context
 
 
@@ -76,21 +106,21 @@ def _verified(connection: SSL.Connection, certificate: X509, number: int, depth:
     return bool(good)
 
 
-def _useIdentity(context: SSL.Context, settings: TLSSettings) -> None:
-    certificate, *chain = _certificates(settings.certificate)
-    key = _privateKey(settings.key, settings.password)
+def _useIdentity(context: SSL.Context, keyPath: str, certificatePath: str, password: bytes | None) -> None:
+    certificate, *chain = _certificates(certificatePath)
+    key = _privateKey(keyPath, password)
     try:
         context.use_certificate(certificate)
         for intermediate in chain:
             context.add_extra_chain_cert(intermediate)
     except SSL.Error as error:
-        raise TLSError(f"certificate {settings.certificate} cannot be used: {reasonOf(error)}") from error
+        raise TLSError(f"certificate {certificatePath} cannot be used: {reasonOf(error)}") from error
     try:
         context.use_privatekey(key)
         context.check_privatekey()
     except (SSL.Error, TypeError) as error:
         raise TLSError(
-            f"private key {settings.key} does not belong to certificate {settings.certificate}: {reasonOf(error)}"
+            f"private key {keyPath} does not belong to certificate {certificatePath}: {reasonOf(error)}"
         ) from error
 
 
@@ -105,7 +135,7 @@ def _privateKey(path: str, password: bytes | None) -> Any:
             if password is None:
                 raise TLSError(
                     f"private key {path} is encrypted, and nobody can be asked for its password: give it by"
-                    " --passwd-file or --use-passwd"
+                    " --passwd-file"
                 ) from error
             key = load(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -194,11 +224,3 @@ def _read(what: str, path: str) -> bytes:
     if len(data) > MAX_FILE_SIZE:
         raise TLSError(f"{what} {path} has more than {MAX_FILE_SIZE} bytes")
     return data
-
-
-def reasonOf(error: Exception) -> str:
-    """Return the last of OpenSSL's reasons, or what else is wrong."""
-    if not isinstance(error, SSL.Error):
-        return str(error)
-    queue = error.args[0] if error.args else ()
-    return str(queue[-1][-1]) if queue else "OpenSSL does not say why"

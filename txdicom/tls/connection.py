@@ -1,13 +1,15 @@
 """
-TLS around associations: `secure` puts it around a factory, and whoever does not get through is told of in the log.
+TLS around what an acceptor has: `secure` puts it around a factory, and who does not get through is told of in the log.
 
 Theory of operation. Twisted's TLS stands between the transport and the upper layer, which does not notice: its ARTIM
 timer runs from the moment that the TCP connection is there, and so bounds the handshake as well. Beside the upper layer
-stands a `_Listener`, which sees how the connection ended and puts OpenSSL's words for it into a sentence.
+stands a `Listener`, which sees how the connection ended and puts OpenSSL's words for it into a sentence.
+`txdicom.tls.requesting` has the other side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -19,42 +21,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.errors import AssociationLost
-from txdicom.storescp.tls.context import makeContext, reasonOf
-from txdicom.storescp.tls.settings import TLSError, TLSSettings
+from txdicom.tls.context import makeContext
+from txdicom.tls.faults import certificateFault, connectionFault
+from txdicom.tls.settings import TLSError, TLSSettings
 from txdicom.upperlayer.transport import peerName
 
-__all__ = ["ConnectionCreator", "secure"]
-
-#: The first byte of what a DICOM peer sends; that of TLS is 0x16.
-_A_ASSOCIATE_RQ = b"\x01"
-#: OpenSSL's reasons, in words that say who has to do what.
-_REASONS = {
-    "certificate verify failed": "its certificate cannot be verified",
-    "peer did not return a certificate": "it has no certificate",
-    "no shared cipher": "it offers no cipher suite of the security profile",
-    "unsupported protocol": "it offers no version of TLS of the security profile",
-    "no suitable signature algorithm": "it takes no certificate like ours",
-    "wrong version number": "what it sends is not TLS",
-}
-#: What OpenSSL's reasons have in them where it was the peer that refused.
-_ALERT = " alert "
-#: The numbers of OpenSSL's x509_vfy.h for why a certificate is not good.
-_CERTIFICATE_FAULTS = {
-    2: "was signed by an authority that is not known here",
-    3: "cannot be looked up: there is no revocation list of its authority",
-    9: "is not valid yet",
-    10: "has expired",
-    11: "cannot be looked up: the revocation list of its authority is not valid yet",
-    12: "cannot be looked up: the revocation list of its authority has expired",
-    18: "is signed by itself and not known here",
-    19: "was signed by an authority that is not known here",
-    20: "was signed by an authority that is not known here",
-    21: "was signed by an authority that is not known here",
-    23: "has been revoked",
-    26: "is not meant for a client",
-    66: "has a key that is too short",
-    68: "is signed with a hash that is too weak",
-}
+__all__ = ["ConnectionCreator", "Listener", "ListenerFactory", "Transport", "secure"]
 
 
 def secure(factory: IProtocolFactory, creator: ConnectionCreator, clock: Any) -> TLSMemoryBIOFactory:
@@ -64,9 +36,8 @@ def secure(factory: IProtocolFactory, creator: ConnectionCreator, clock: Any) ->
     :param factory: builds the upper layer's protocols.
     :param clock: what is sent is gathered on it until the reactor's next turn.
     """
-    listeners = _ListenerFactory(factory)
-    secured = TLSMemoryBIOFactory(creator, False, listeners, clock)
-    secured.protocol = _Transport
+    secured = TLSMemoryBIOFactory(creator, False, ListenerFactory(factory), clock)
+    secured.protocol = Transport
     return secured
 
 
@@ -101,18 +72,25 @@ class ConnectionCreator:
         return connection
 
 
-class _Transport(BufferingTLSTransport):
-    """Looks at the first byte before OpenSSL does, which cannot tell a DICOM peer from noise."""
+class Transport(BufferingTLSTransport):
+    """
+    Looks at the first byte before OpenSSL does, which cannot tell a DICOM peer from noise.
 
+    :cvar plain: what a peer of DICOM without TLS may begin with; here, A-ASSOCIATE-RQ. TLS begins with 0x14 to 0x17.
+    """
+
+    plain: bytes = b"\x01"
     _begun = False
 
     def dataReceived(self, data: bytes) -> None:
         """Let a peer that begins like DICOM go no further."""
-        if not self._begun and data.startswith(_A_ASSOCIATE_RQ):
+        if not self._begun and data[:1] in self.plain:
             self.failVerification(Failure(AssociationLost("it speaks DICOM without TLS")))
             return
         self._begun = True
         super().dataReceived(data)
+        listener: Any = self.wrappedProtocol
+        listener.passOn()
 
     def certificateIsBad(self, certificate: Any, number: int) -> None:
         """Let the listener know, who is there when the connection is lost."""
@@ -120,11 +98,19 @@ class _Transport(BufferingTLSTransport):
         listener.certificateIsBad(certificate, number)
 
 
-class _ListenerFactory(Factory):
+class ListenerFactory(Factory):
+    """
+    Builds what another factory builds, each with a listener before it.
+
+    :param wrapped: builds the upper layer's protocols.
+    :param makeListener: makes the listener of one.
+    """
+
     noisy = False
 
-    def __init__(self, wrapped: IProtocolFactory) -> None:
+    def __init__(self, wrapped: IProtocolFactory, makeListener: Callable[[Any], Listener] | None = None) -> None:
         self._wrapped = wrapped
+        self._makeListener = makeListener or Listener
 
     def doStart(self) -> None:
         """Go on as the wrapped factory does."""
@@ -138,58 +124,66 @@ class _ListenerFactory(Factory):
         """Be called as the wrapped factory is."""
         return type(self._wrapped).__name__
 
-    def buildProtocol(self, addr: IAddress | None) -> _Listener | None:
+    def buildProtocol(self, addr: IAddress | None) -> Listener | None:
         """Build what the wrapped factory builds, with a listener before it."""
         protocol: Any = self._wrapped.buildProtocol(addr)  # type: ignore[arg-type]
-        return None if protocol is None else _Listener(protocol)
+        return None if protocol is None else self._makeListener(protocol)
 
 
 @implementer(IHandshakeListener)
-class _Listener(Protocol):
+class Listener(Protocol):
     """
-    Stands before the upper layer's protocol; data does not pass through it.
+    Stands before the upper layer's protocol, which gets in one piece what one read has brought, and not by records.
 
     :param protocol: the upper layer's.
+    :ivar protocol: likewise.
     """
 
     _log = Logger()
 
     def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        self.protocol = protocol
+        self._records: list[bytes] = []
         self._secured = False
         self._fault = ""
 
     def makeConnection(self, transport: Any) -> None:
         """Connect the upper layer, whose timer runs from now on."""
         self.transport = transport
-        self._protocol.makeConnection(transport)
+        self.protocol.makeConnection(transport)
 
     def handshakeCompleted(self) -> None:
         """The peer is who it has to be; the upper layer may hear from it."""
         self._secured = True
 
+    def dataReceived(self, data: bytes) -> None:
+        """Keep what a record holds, until all of the read has been decrypted."""
+        self._records.append(data)
+
+    def passOn(self) -> None:
+        """Give the upper layer what has come."""
+        if self._records:
+            data = b"".join(self._records)
+            self._records.clear()
+            self.protocol.dataReceived(data)
+
     def certificateIsBad(self, certificate: Any, number: int) -> None:
         """Take note of what is wrong with a certificate, the peer's or one of its authorities'."""
-        if not self._fault:
-            fault = _CERTIFICATE_FAULTS.get(number, f"cannot be verified (OpenSSL's fault {number})")
-            self._fault = f"its certificate ({certificate.subject.rfc4514_string()!a:.200}) {fault}"
+        self._fault = self._fault or certificateFault(certificate, number)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why there is no TLS, if that is why, and tell the upper layer."""
+        self.passOn()
         if isinstance(reason.value, SSL.Error):
-            reason = Failure(AssociationLost(self._fault or _sentence(reason.value)))
+            reason = Failure(AssociationLost(self._fault or connectionFault(reason.value)))
+        self.protocol.connectionLost(self.ended(reason))
+
+    def ended(self, reason: Failure) -> Failure:
+        """Tell of the end, and return the reason that the upper layer is given."""
         if isinstance(reason.value, AssociationLost):
-            peer = peerName(self._protocol.peer)
+            peer = peerName(self.protocol.peer)
             if self._secured:
                 self._log.info("{peer}: TLS failed: {why}", peer=peer, why=reason.value)
             else:
                 self._log.info("{peer}: no TLS connection: {why}", peer=peer, why=reason.value)
-        self._protocol.connectionLost(reason)
-
-
-def _sentence(error: SSL.Error) -> str:
-    reason = reasonOf(error)
-    if _ALERT in reason:
-        return f"it refuses us ({reason})"
-    return _REASONS.get(reason, reason)
+        return reason

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from txdicom.errors import DICOMError
-from txdicom.storescp.tls.profiles import DEFAULT_PROFILE
+from txdicom.tls.profiles import DEFAULT_PROFILE
 
-__all__ = ["PeerCertificate", "RevocationCheck", "TLSError", "TLSSettings"]
+__all__ = ["PeerCertificate", "RevocationCheck", "TLSError", "TLSSettings", "readPassword"]
+
+#: In bytes; OpenSSL takes no longer one.
+_LONGEST_PASSWORD = 1024
 
 
 class TLSError(DICOMError):
@@ -36,19 +39,20 @@ class TLSSettings:
     """
     Who we are with TLS, and whom we trust. All files may be in PEM or DER; their content tells which.
 
-    :ivar key: the file of our private key.
-    :ivar certificate: the file of our certificate, in PEM with those of intermediate authorities behind it.
+    :ivar key: the file of our private key; a requestor may be without.
+    :ivar certificate: the file of our certificate, in PEM with those of intermediate authorities behind it; likewise.
     :ivar password: what the key is encrypted with; None if it is not.
     :ivar authorities: files with certificates that peers' may be signed by.
     :ivar authorityDirectories: directories of such files; what else is in them does not matter.
     :ivar revocationLists: files of certificate revocation lists.
     :ivar profile: a key of `PROFILES`.
+    :ivar peerCertificate: what is expected of a peer's; for requestors the first two are the same.
     :ivar suites: cipher suites to allow besides those of the profile.
     :ivar dhParameters: a file of Diffie-Hellman parameters in PEM; without it OpenSSL takes a group of its own.
     """
 
-    key: str
-    certificate: str
+    key: str | None = None
+    certificate: str | None = None
     password: bytes | None = None
     peerCertificate: PeerCertificate = PeerCertificate.REQUIRE
     authorities: tuple[str, ...] = ()
@@ -58,3 +62,16 @@ class TLSSettings:
     profile: str = DEFAULT_PROFILE
     suites: tuple[str, ...] = ()
     dhParameters: str | None = None
+
+
+def readPassword(path: str) -> bytes:
+    """
+    Read the password of a private key: the first line of a file.
+
+    :raises TLSError: that cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
+    except OSError as error:
+        raise TLSError(f"password file {path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,99 @@
+"""Tests of `txdicom.cli.tls`: what the options of TLS lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.certificates import Authority
+from tests.programs import hide
+from txdicom.cli.main import makeParser
+from txdicom.cli.tls import _settings, secured
+from txdicom.dimse.acceptor import AcceptorFactory
+from txdicom.testing import MemoryEndpoint
+from txdicom.tls.profiles import PROFILES
+from txdicom.tls.requesting import TLSEndpoint
+from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
+
+
+class OptionsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.plain = MemoryEndpoint(AcceptorFactory([], clock=Clock()))
+
+    def options(self, *arguments: str) -> Any:
+        return makeParser().parse_args(["echo", "pacs", "2762", *arguments])
+
+    def settings(self, *arguments: str) -> TLSSettings:
+        return _settings(self.options(*arguments))
+
+    def refused(self, *arguments: str) -> str:
+        """Return why these cannot be had."""
+        return str(self.assertRaises(TLSError, secured, self.plain, self.options(*arguments), Clock()))
+
+    def test_off(self) -> None:
+        """There is none, and then no option of it has a meaning."""
+        self.assertIs(secured(self.plain, self.options(), Clock()), self.plain)
+        for arguments in (
+            ("--passwd-file", "x"),
+            ("--add-cert-file", "x"),
+            ("--add-cert-dir", "x"),
+            ("--server-name", "x"),
+            ("--ignore-peer-cert",),
+            ("--add-crl-file", "x"),
+            ("--profile-8996",),
+            ("--cipher", "x"),
+        ):
+            self.assertEqual(self.refused(*arguments), "options of TLS mean nothing without --tls or --enable-tls")
+
+    def test_settings(self) -> None:
+        """Every option goes where it belongs."""
+        password = self.mktemp()
+        Path(password).write_bytes(b"secret\nelse")
+        self.assertEqual(self.settings("--tls"), TLSSettings())
+        self.assertEqual(
+            self.settings(
+                *("--enable-tls", "k", "c", "--passwd-file", password, "--add-cert-file", "a", "--add-cert-file", "b"),
+                *("--add-cert-dir", "d", "--add-crl-file", "l", "--cipher", "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+            ),
+            TLSSettings(
+                key="k",
+                certificate="c",
+                password=b"secret",
+                authorities=("a", "b"),
+                authorityDirectories=("d",),
+                revocationLists=("l",),
+                revocationCheck=RevocationCheck.LEAF,
+                suites=("TLS_RSA_WITH_AES_128_GCM_SHA256",),
+            ),
+        )
+        self.assertIs(self.settings("--tls", "--ignore-peer-cert").peerCertificate, PeerCertificate.IGNORE)
+        for profile in PROFILES:
+            self.assertEqual(self.settings("--tls", f"--profile-{profile}").profile, profile)
+
+    def test_refused(self) -> None:
+        """Each in a sentence."""
+        for arguments, sentence in (
+            (("--tls", "--cipher", "x"), "--cipher 'x' is none of the cipher suites that --list-ciphers lists"),
+            (("--enable-tls", "k", "c", "--passwd-file", "/nowhere"), "password file /nowhere cannot be read: No such"),
+            (("--enable-tls", "/nowhere", "/nowhere"), "certificate /nowhere cannot be read: No such"),
+        ):
+            self.assertTrue(self.refused(*arguments).startswith(sentence), self.refused(*arguments))
+
+    def test_name(self) -> None:
+        """The certificate has to be for the host, or for whom is named."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        _, trusted = Authority().writeTo(folder, "authority")
+        for arguments, name in (((), "pacs"), (("--server-name", "STORESCP"), "STORESCP")):
+            options = self.options("--tls", "--add-cert-file", trusted, *arguments)
+            endpoint = secured(self.plain, options, Clock())
+            assert isinstance(endpoint, TLSEndpoint)
+            self.assertEqual(endpoint.name, name)
+
+    def test_withoutPyOpenSSL(self) -> None:
+        """It says what to install."""
+        hide(self, "OpenSSL", *(f"txdicom.tls.{name}" for name in ("requesting", "connection", "context", "faults")))
+        self.assertEqual(self.refused("--tls"), "TLS needs pyOpenSSL: install txdicom[tls]")
