@@ -18,7 +18,13 @@ _LIBRARY = Path(__file__).resolve().parent / "storing.py"
 
 @dataclass(frozen=True, slots=True)
 class Sender(Server):
-    """A program that sends: its command is made from the receiver's port, and the directory of what is to be sent."""
+    """
+    A program that sends: its command is made from the receiver's port, and the directory of what is to be sent.
+
+    :ivar usesNagle: whether Nagle's algorithm is on, and cannot be turned off by those who use it.
+    """
+
+    usesNagle: bool = False
 
 
 def _ourVersion() -> str:
@@ -50,7 +56,8 @@ def _dcmtk(name: str) -> Sender:
 
 
 def _pynetdicom(port: int, files: Path) -> Sequence[str]:
-    return sys.executable, "-m", "pynetdicom", "storescu", "-q", "-cx", "127.0.0.1", str(port), str(files)
+    # Now and then it misses an answer that comes fast; it need not wait for that as long as usual.
+    return sys.executable, "-m", "pynetdicom", "storescu", "-q", "-cx", "-td", "3", "127.0.0.1", str(port), str(files)
 
 
 SENDERS = {
@@ -60,6 +67,6 @@ SENDERS = {
         Sender("txdicom as a library", _library, _ourVersion, isOurs=True),
         _dcmtk("storescu"),
         _dcmtk("dcmsend"),
-        Sender("pynetdicom storescu", _pynetdicom, lambda: packageVersion("pynetdicom")),
+        Sender("pynetdicom storescu", _pynetdicom, lambda: packageVersion("pynetdicom"), usesNagle=True),
     )
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.loadgen import LoadGeneratorError
 from benchmarks.receiver import Bench
 from benchmarks.results import Row
+from benchmarks.senders import Sender
 from benchmarks.servers import Server, environmentOf
 
 __all__ = ["Sending"]
@@ -49,8 +50,9 @@ class Sending:
         :return: with `Row.wrong` if anything was not received whole.
         """
         batch, files = bench.files(self.kind, self.objects)
+        quickACK = isinstance(server, Sender) and server.usesNagle
         try:
-            with bench.loads.sink(batch, self.objects, self.maximumLength) as receiver:
+            with bench.loads.sink(batch, self.objects, self.maximumLength, quickACK) as receiver:
                 sent = _run(server, server.command(receiver.port, files), bench.home / "log")
                 received = receiver.received()
         except LoadGeneratorError as error:

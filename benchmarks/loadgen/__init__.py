@@ -145,15 +145,21 @@ class LoadGenerator:
         )
 
     @contextmanager
-    def sink(self, batch: Batch, objects: int, longestPDU: int) -> Iterator[Sink]:
+    def sink(self, batch: Batch, objects: int, longestPDU: int, quickACK: bool) -> Iterator[Sink]:
         """
         Run a sink that takes objects of one batch.
 
         :param objects: how many there are.
         :param longestPDU: what it announces, in bytes.
+        :param quickACK: whether its TCP acknowledges at once.
         :raises LoadGeneratorError: it cannot be built.
         """
-        settings = {"each": objects, "longest_pdu": longestPDU, **_objects(batch, self._home)}
+        settings = {
+            "each": objects,
+            "longest_pdu": longestPDU,
+            "quick_ack": int(quickACK),
+            **_objects(batch, self._home),
+        }
         command = [self._sink, *_arguments(settings)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - what was built here
             try:

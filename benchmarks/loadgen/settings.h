@@ -6,7 +6,7 @@
 static const char *mode = "store", *headFile = "", *poolFile = "", *uidPrefix = "2.25.1";
 static const char *sopClass = "1.2.840.10008.5.1.4.1.1.7", *transferSyntax = "1.2.840.10008.1.2.1";
 static const char *callingTitle = "LOADGEN", *calledTitle = "ANY-SCP";
-static long port = 11112, count = 1, each = 0, first = 0, uidOffset = 0, pixelLength = 0, longestPDU = 131072;
+static long port = 11112, count = 1, each = 0, first = 0, uidOffset = 0, pixelLength = 0, longestPDU = 131072, quickACK = 0;
 static double seconds = 0, timeout = 60;
 
 static const struct { const char *name; const char **text; long *number; double *real; } settings[] = {
@@ -19,6 +19,7 @@ static const struct { const char *name; const char **text; long *number; double 
     {"uid", &uidPrefix, 0, 0}, {"uid-offset", 0, &uidOffset, 0},
     {"sop-class", &sopClass, 0, 0}, {"transfer-syntax", &transferSyntax, 0, 0},
     {"longest-pdu", 0, &longestPDU, 0},         /* even if the peer takes longer ones */
+    {"quick-ack", 0, &quickACK, 0},             /* sink: whether TCP acknowledges at once */
     {"calling", &callingTitle, 0, 0}, {"called", &calledTitle, 0, 0},
 };
 

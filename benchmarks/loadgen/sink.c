@@ -22,7 +22,7 @@
 #include "settings.h"
 
 enum { ASSOCIATE_RQ = 1, ASSOCIATE_AC = 2, P_DATA = 4, RELEASE_RQ = 5, RELEASE_RP = 6 };
-enum { SMALL = 1 << 14, PDU = 6, PDV = 6, UID = 64, NUMBER_DIGITS = 12, C_STORE_RQ = 0x0001, NO_DATA_SET = 0x0101 };
+enum { PDU = 6, PDV = 6, UID = 64, NUMBER_DIGITS = 12, C_STORE_RQ = 0x0001, NO_DATA_SET = 0x0101 };
 
 static uint8_t buffer[1 << 18], *head, *pool, *seen;
 static size_t at, end, headLength, poolLength;
@@ -58,8 +58,8 @@ static int fill(void)
     at = 0;
     ssize_t got = read(peer, buffer + end, sizeof buffer - end);
     if (got <= 0) return fail("the connection was closed");
-    /* Who writes in pieces, with Nagle's algorithm on, waits for this before the next; so storescp does likewise. */
-    if (got < SMALL) setsockopt(peer, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    /* Who writes in pieces, with Nagle's algorithm on, waits for this before the last one; storescp does likewise. */
+    if (quickACK) setsockopt(peer, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     end += got;
     return 1;
 }
