@@ -19,9 +19,8 @@ from txdicom.dimse.responses import Responses
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IRetrieveSCP
 from txdicom.requestor import RequestorAssociation, connect
-from txdicom.services.instances import identify, openInstance
+from txdicom.services.instances import HeldInstance, identify, openInstance
 from txdicom.services.query import SubOperations
-from txdicom.services.retrieval import HeldInstance
 from txdicom.storage.disk import Disk
 from txdicom.testing import MemoryEndpoint, RecordingStore
 

@@ -250,6 +250,23 @@ class SendingTests(SynchronousTestCase):
             self.endpoint.flush()
         self.assertTrue(all(outcome.kind is Kind.STORED for outcome in self.successResultOf(result)))
 
+    def test_fileThatKills(self) -> None:
+        """One at which the peer drops the association is given up; those that were waiting behind it are not."""
+        poisonous = self.mktemp()
+        shutil.copy(str(get_testdata_file("JPEG2000.dcm")), poisonous)
+        store = self.store.store
+
+        def storeOthers(association: Any, instance: Any) -> Any:
+            if instance.sopClassUID.endswith(".7"):
+                association.abort()
+            return store(association, instance)
+
+        self.patch(self.store, "store", storeOthers)
+        outcomes = {outcome.path: outcome for outcome in self.send([poisonous, CT, MR], retries=2)}
+        self.assertEqual(outcomes[poisonous].kind, Kind.FAILED)
+        self.assertIn("association aborted by peer", outcomes[poisonous].what)
+        self.assertEqual((outcomes[CT].kind, outcomes[MR].kind), (Kind.STORED, Kind.STORED))
+
     def test_notAccepted(self) -> None:
         """A class that the peer does not take fails, and is not tried again."""
         copy = self.mktemp()

@@ -139,6 +139,8 @@ class ReaderTests(SynchronousTestCase):
         self.assertIn("PatientName: CompressedSamples^CT1\n", shown)
         self.assertIn("PASSED (successes=3)", shown)
         self.assertIn("PASSED (successes=1)", shown)
+        [line] = (self.directory / "docs" / "listings" / "register.csv").read_text().splitlines()
+        self.assertRegex(line, r"^1CT1,1\.3\.6\.1\.[0-9.]+,[0-9]+$")
 
     def test_failure(self) -> None:
         """A command that fails is noticed wherever it stands in its block, and so is a receiver that does not start."""

@@ -32,8 +32,11 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
+from txdicom.services import suboperations
 from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
+from txdicom.services.query import MODALITY_WORKLIST, PATIENT_ROOT, STUDY_ROOT
 from txdicom.services.storage import _MAXIMUM_HEAD
+from txdicom.services.suboperations import RetrieveStatus
 from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary
@@ -170,6 +173,28 @@ class ConformanceTests(SynchronousTestCase):
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
         self.assertEqual(sorted(listed), codes(namesUsed("Status") - _OF_SERIES - {"UNRECOGNIZED_OPERATION"}))
 
+    def test_retrievalStatuses(self) -> None:
+        """All that the services of C-GET and C-MOVE answer by themselves, and the operation they are part of."""
+        numbers = {int(status) for status in RetrieveStatus} | {int(Status.SUCCESS), int(Status.PROCESSING_FAILURE)}
+        for name in ("services/retrieval", "services/suboperations", "services/collecting"):
+            for node in ast.walk(parse(ROOT / "txdicom" / f"{name}.py")):
+                if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Status":
+                    numbers.add(int(Status[node.attr]))
+        listed = firstCells("conformance.rst", "4.4.6 SOP specific conformance: C-GET and C-MOVE")
+        self.assertEqual(
+            sorted(code for row in listed for code in row), sorted(f"0x{number:04X}" for number in numbers)
+        )
+
+    def test_queriedClasses(self) -> None:
+        uids = [row[1] for row in tableAfter("conformance.rst", "4.4.1 SOP classes")]
+        self.assertEqual(
+            uids,
+            [
+                *(PATIENT_ROOT.find, PATIENT_ROOT.move, PATIENT_ROOT.get),
+                *(STUDY_ROOT.find, STUDY_ROOT.move, STUDY_ROOT.get, MODALITY_WORKLIST),
+            ],
+        )
+
     def test_rejections(self) -> None:
         used = sorted("/".join(map(str, RejectReason[name].value)) for name in namesUsed("RejectReason"))
         self.assertEqual(firstColumn("conformance.rst", "Rejections (A-ASSOCIATE-RJ):"), used)
@@ -274,6 +299,15 @@ class LimitsTests(SynchronousTestCase):
         bounds = Configuration()
         descriptors = bounds.maximumIdleConnections + 2 * bounds.maximumAssociations
         self.assertIn(f"less than {descriptors}, which is what the bounds", self.page)
+
+    def test_retrieval(self) -> None:
+        self.assertEqual(
+            self.values("Of C-GET and C-MOVE\n"),
+            [
+                *(suboperations._MOST, suboperations._TELLING),
+                *(suboperations._LONGEST_LIST, suboperations._LONGEST_REASON),
+            ],
+        )
 
     def test_log(self) -> None:
         self.assertEqual(

@@ -17,9 +17,10 @@ from txdicom.uids import (
     OTHER_STORAGE_SOP_CLASSES,
     VERIFICATION,
 )
-from txdicom.upperlayer.items import ContextResult, RoleSelection, UserInformation
+from txdicom.upperlayer.items import ContextResult, UserInformation
 from txdicom.upperlayer.negotiation import AcceptorPolicy, TransferSyntaxes, acceptedContexts, negotiate
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ, decodePDU
+from txdicom.upperlayer.subitems import RoleSelection
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"

@@ -16,9 +16,9 @@ from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand
 from txdicom.errors import AssociationAborted, AssociationTimeout, DICOMError, DIMSEError
 from txdicom.interfaces import IRequestingProvider, IRetrieveSCP
 from txdicom.services import suboperations
-from txdicom.services.instances import Identity
+from txdicom.services.instances import HeldInstance, Identity
 from txdicom.services.query import STUDY_ROOT, SubOperations
-from txdicom.services.retrieval import GetService, HeldInstance
+from txdicom.services.retrieval import GetService
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RecordingStore, message

@@ -15,9 +15,9 @@ from txdicom.configuration import Configuration
 from txdicom.errors import AssociationAborted, DIMSEError
 from txdicom.interfaces import IMoveDestination, IServiceProvider
 from txdicom.requestor import Destination
-from txdicom.services.instances import Identity
+from txdicom.services.instances import HeldInstance, Identity
 from txdicom.services.query import STUDY_ROOT, SubOperations
-from txdicom.services.retrieval import HeldInstance, MoveService
+from txdicom.services.retrieval import MoveService
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk

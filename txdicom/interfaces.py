@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from txdicom.dimse.answers import Answer
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
-    from txdicom.services.instances import Identity
+    from txdicom.services.instances import HeldInstance, Identity
     from txdicom.services.storage import ReceivedInstance
-    from txdicom.services.suboperations import HeldInstance
     from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
     from txdicom.upperlayer.fields import Octets
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes

@@ -7,8 +7,7 @@ from zope.interface import implementer
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IQuerySCP, IRetrieveSCP
-from txdicom.services.instances import Identity
-from txdicom.services.retrieval import HeldInstance
+from txdicom.services.instances import HeldInstance, Identity
 
 #: Each level's unique key, and what may be asked for there.
 LEVELS = {

@@ -15,10 +15,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,6 +29,7 @@ from tests.interop.corpus import findFiles
 from tests.interop.peers import requireModule, requireProgram, requireScript
 from tests.interop.receiver import Receiver
 from txdicom.errors import SourceError
+from txdicom.services.datasets import CONVERTIBLE
 from txdicom.services.instances import identify, openInstance
 
 #: How long a server may take to listen, and a command to end, in seconds.
@@ -46,6 +49,26 @@ def dataSetOf(path: str | Path) -> bytes:
     """Read the bytes of a file's data set, as they would be sent."""
     instance = openInstance(str(path))
     return b"".join(iter(lambda: bytes(instance.read(1 << 20)), b""))
+
+
+@contextmanager
+def ignoringWarnings() -> Iterator[None]:
+    """Some files of the corpus are wrong on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def readQuietly(path: str | Path) -> Dataset:
+    """Read a file with pydicom."""
+    with ignoringWarnings():
+        return dcmread(path, force=True)
+
+
+def byUID(folder: Path) -> dict[str, Path]:
+    """List what a server has stored, SOP Instance UID -> path."""
+    with ignoringWarnings():
+        return {str(dcmread(path).SOPInstanceUID): path for path in folder.iterdir()}
 
 
 class RequestorTestCase(SynchronousTestCase):
@@ -95,29 +118,35 @@ class RequestorTestCase(SynchronousTestCase):
     def send(self, paths: Sequence[str | Path], *options: str, status: int = 0) -> str:
         return self.run_("-m", "txdicom", "send", "127.0.0.1", self.port, *options, *paths, status=status)
 
-    def sendable(self) -> dict[str, str]:
-        """Choose the files of the corpus that are instances, one of each UID -> path."""
+    def sendable(self, *without: str, prefix: str = "1.2.840.10008.5.1.4.1.1.") -> dict[str, str]:
+        """
+        Choose the files of the corpus that are instances, one of each UID -> path.
+
+        :param without: names of files that have to be there, and are left out.
+        :param prefix: of their SOP classes' UIDs.
+        """
         found: dict[str, str] = {}
+        left = set(without)
         for file in findFiles():
             try:
                 identity = identify(file.path)
             except SourceError:
                 continue
-            if identity.sopClassUID.startswith("1.2.840.10008.5.1.4.1.1."):
+            if file.path.name in without:
+                left.discard(file.path.name)
+            elif identity.sopClassUID.startswith(prefix):
                 found.setdefault(identity.sopInstanceUID, str(file.path))
-        self.assertGreater(len(found), 100)
+        self.assertEqual(left, set())
+        self.assertGreater(len(found), 150)
         return found
-
-    def assertEqualToPydicom(self, sent: dict[str, str], folder: Path) -> None:
-        """Every instance is there, and has the same elements."""
-        stored = {dcmread(path).SOPInstanceUID: path for path in folder.iterdir()}
-        self.assertEqual(sorted(stored), sorted(sent))
-        for uid, path in stored.items():
-            self.assertEqual([*dcmread(path)], [*dcmread(sent[uid])], sent[uid])
 
     def assertKept(self, sent: dict[str, str], folder: Path) -> None:
         """Every instance is there, its data set byte for byte."""
-        stored = {identify(str(path)).sopInstanceUID: path for path in folder.rglob("*") if path.is_file()}
+        stored = {
+            identify(str(path)).sopInstanceUID: path
+            for path in folder.rglob("*")
+            if path.is_file() and path.name != "lock"
+        }
         self.assertEqual(sorted(stored), sorted(sent))
         for uid, path in stored.items():
             self.assertEqual(dataSetOf(path), dataSetOf(sent[uid]), sent[uid])
@@ -133,7 +162,7 @@ class SendTests(RequestorTestCase):
         self.start(requireProgram("storescp"), "+B", "+xa", "-pm", "-od", folder, self.port)
         sent = self.sendable()
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
         self.assertKept(sent, folder)
 
     def test_pynetdicom(self) -> None:
@@ -148,26 +177,56 @@ class SendTests(RequestorTestCase):
         known = set(classes._STORAGE_CLASSES.values())
         sent = {uid: path for uid, path in self.sendable().items() if identify(path).sopClassUID in known}
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
         self.assertKept(sent, folder)
 
     def test_ours(self) -> None:
-        """Our own receiver in its default setting: what it does not accept is converted where that is possible."""
+        """Our own receiver, which keeps them as well; it refuses one that calls itself by what is no UID."""
+        receiver = Receiver("--promiscuous", "--accept-all")
+        self.addCleanup(receiver.stop)
+        self.port = receiver.port
+        sent = self.sendable("bad_sequence.dcm", prefix="1.2.840.10008.")
+        self.assertIn(f"{len(sent)} of {len(sent)} files stored", self.send([*sent.values()], "-n", "2"))
+        self.assertKept(sent, receiver.directory)
+        self.assertEqual(receiver.takeFailures(), [])
+
+    def test_oursByDefault(self) -> None:
+        """In its default setting: what it does not accept is converted where that is possible."""
         receiver = Receiver()
         self.addCleanup(receiver.stop)
         self.port = receiver.port
-        sent = [CT, MR, str(get_testdata_file("ExplVR_BigEnd.dcm")), str(get_testdata_file("image_dfl.dcm"))]
-        self.assertIn("4 of 4 stored", self.send(sent))
-        stored = {
-            name: content for name, content in receiver.take().items() if name[:3] in ("CT.", "MR.", "US.", "SC.")
-        }
-        self.assertEqual(len(stored), 4)
-        for path in sent[:3]:
+        names = ("ExplVR_BigEnd.dcm", "image_dfl.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm")
+        sent = [CT, MR, *(str(get_testdata_file(name)) for name in names)]
+        self.assertIn("6 of 6 files stored", self.send(sent))
+        stored = {name: content for name, content in receiver.take().items() if name[:3] != "loc"}
+        # The last is the second once more, compressed.
+        self.assertEqual(len(stored), 5)
+        for path in (CT, sent[2]):
             self.assertTrue(any(content.endswith(dataSetOf(path)) for content in stored.values()), path)
         self.assertEqual(receiver.takeFailures(), [])
 
+    def test_implicitOnly(self) -> None:
+        """DCMTK's storescp where it takes implicit VR only: everything else is converted, and images decompressed."""
+        folder = self.home / "received"
+        folder.mkdir()
+        self.start(requireProgram("storescp"), "+xi", "-pm", "-od", folder, self.port)
+        sent = self.sendable(*_NOT_DECODED)
+        report = self.send([*sent.values()], "-n", "2")
+        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        stored = byUID(folder)
+        self.assertEqual(sorted(stored), sorted(sent))
+        compressed = 0
+        for uid, path in stored.items():
+            before, after = readQuietly(sent[uid]), readQuietly(path)
+            self.assertEqual(after.file_meta.TransferSyntaxUID, "1.2.840.10008.1.2")
+            if identify(sent[uid]).transferSyntaxUID not in CONVERTIBLE and "PixelData" in before:
+                compressed += 1
+                with ignoringWarnings():
+                    self.assertTrue((after.pixel_array == before.pixel_array).all(), sent[uid])
+        self.assertGreater(compressed, 30)
+
     def test_orthanc(self) -> None:
-        """Orthanc, which encodes sequences anew."""
+        """Orthanc, which encodes everything anew, so that it is compared by what pydicom reads; pixels for all."""
         http = freePort()
         settings = {
             "StorageDirectory": str(self.home / "db"),
@@ -183,15 +242,23 @@ class SendTests(RequestorTestCase):
         }
         (self.home / "orthanc.json").write_text(json.dumps(settings))
         self.start(requireProgram("Orthanc"), self.home / "orthanc.json")
-        names = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm", "rtplan.dcm", "reportsi.dcm")
-        sent = {identify(path).sopInstanceUID: path for path in (str(get_testdata_file(name)) for name in names)}
-        self.send([*sent.values()])
+        sent = self.sendable(*_NOT_FOR_ORTHANC)
+        report = self.send([*sent.values()], "-n", "2")
+        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
         folder = self.home / "got"
         folder.mkdir()
         for number in self.get(http, "/instances"):
             with urllib.request.urlopen(f"http://127.0.0.1:{http}/instances/{number}/file", timeout=PATIENCE) as answer:
                 (folder / number).write_bytes(answer.read())
-        self.assertEqualToPydicom(sent, folder)
+        stored = byUID(folder)
+        self.assertEqual(sorted(stored), sorted(sent))
+        for uid, path in stored.items():
+            before, after = readQuietly(sent[uid]), readQuietly(path)
+            for keyword in ("PixelData", "EncapsulatedDocument", "WaveformSequence", "ContentSequence"):
+                self.assertEqual(keyword in after, keyword in before, sent[uid])
+            self.assertTrue(before.get("PixelData") == after.get("PixelData"), sent[uid])
+            if Path(sent[uid]).name in _PLAIN:
+                self.assertEqual([*after], [*before])
 
     def get(self, port: int, path: str) -> list[str]:
         """Ask Orthanc for a list."""
@@ -267,6 +334,27 @@ class ProvidedTests(RequestorTestCase):
         self.assertIn("Doe^Jane", done.stdout + done.stderr)
         self.assertNotIn("Roe^Richard", done.stdout + done.stderr)
 
+
+#: What pydicom and the decoders of txdicom[convert] cannot read, or decompress.
+_NOT_DECODED = (
+    "JPEG-lossy.dcm",
+    "JPEG2000-embedded-sequence-delimiter.dcm",
+    "emri_small_jpeg_2k_lossless_too_short.dcm",
+)
+#: What is encoded as Orthanc would.
+_PLAIN = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm", "rtplan.dcm", "reportsi.dcm")
+#: What Orthanc refuses, or aborts the association for.
+_NOT_FOR_ORTHANC = (
+    "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm",
+    "MR_truncated.dcm",
+    "SC_rgb_jls_lossy_line.dcm",
+    "SC_rgb_jls_lossy_sample.dcm",
+    "emri_small_jpeg_2k_lossless_too_short.dcm",
+    "explicit_VR-UN.dcm",
+    "rtdose_rle.dcm",
+    "rtdose_rle_1frame.dcm",
+)
 
 _DCMQRSCP = """\
 NetworkTCPPort = {port}

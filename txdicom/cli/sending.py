@@ -152,7 +152,9 @@ class Sending:
                     return
             else:
                 failures = 0
-                await gatherResults([Deferred.fromCoroutine(self._feed(association)) for _ in range(_DEPTH)])
+                underway: list[_File] = []
+                feeding = [Deferred.fromCoroutine(self._feed(association, underway)) for _ in range(_DEPTH)]
+                await gatherResults(feeding)
                 if association.endReason is None:
                     await association.release()
             if self._queue and not self.stopped:
@@ -176,18 +178,27 @@ class Sending:
         while self._queue:
             self._finish(Outcome(self._queue.popleft().path, Kind.UNSENT, why))
 
-    async def _feed(self, association: RequestorAssociation) -> None:
-        """Send one file after the other while the association is there."""
+    async def _feed(self, association: RequestorAssociation, underway: list[_File]) -> None:
+        """
+        Send one file after the other while the association is there.
+
+        :param underway: what has been given to it and is not answered, the first being with the peer. If the
+            association is lost, it is that file's fault; the other has only waited for its turn.
+        """
         while self._queue and association.endReason is None and not self.stopped:
             file = self._queue.popleft()
-            file.attempts += 1
+            underway.append(file)
             try:
                 response = await self._stoppable(association.store(file.path))
             except (SourceError, LocalProtocolError) as error:
+                underway.remove(file)
                 self._finish(Outcome(file.path, Kind.FAILED, str(error)))
             except Exception as error:
+                file.attempts += file is underway[0]
                 self._retryOr(file, sentence(error))
             else:
+                underway.remove(file)
+                file.attempts += 1
                 self._answered(file, response)
 
     def _answered(self, file: _File, response: CStoreRSP) -> None:

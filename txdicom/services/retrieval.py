@@ -18,8 +18,9 @@ from txdicom.errors import DIMSEError, LocalProtocolError
 from txdicom.interfaces import IMoveDestination, IRequestingProvider, IRequestWriter, IRetrieveSCP, IServiceProvider
 from txdicom.services.collecting import collectIdentifier
 from txdicom.services.datasets import CONVERTIBLE
+from txdicom.services.instances import HeldInstance
 from txdicom.services.sending import IWaiting
-from txdicom.services.suboperations import HeldInstance, Retrieval, RetrieveStatus
+from txdicom.services.suboperations import Retrieval, RetrieveStatus
 from txdicom.soon import settled
 from txdicom.uids import ACCEPT_ALL, OTHER_STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
 
-__all__ = ["ANY_STORAGE", "GetService", "HeldInstance", "MoveService", "RetrieveStatus"]
+__all__ = ["ANY_STORAGE", "GetService", "MoveService", "RetrieveStatus"]
 
 _MOVE_DESTINATION = 0x0600
 #: Any storage SOP class: in what anything can be converted to, or else in the first lossless syntax proposed.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -28,7 +28,7 @@ from txdicom.dimse.status import Status, StatusCategory, category, describe
 from txdicom.errors import AssociationLost, DICOMError, DIMSEError
 from txdicom.interfaces import IRetrieveSCP
 from txdicom.services.datasets import encodeDataSet
-from txdicom.services.instances import Identity, Source
+from txdicom.services.instances import HeldInstance
 from txdicom.services.sending import IWaiting, send
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.upperlayer.negotiation import PresentationContext
 
-__all__ = ["HeldInstance", "Retrieval", "RetrieveStatus"]
+__all__ = ["Retrieval", "RetrieveStatus"]
 
 _T = TypeVar("_T")
 
@@ -69,19 +69,6 @@ class RetrieveStatus(IntEnum):
     DESTINATION_UNKNOWN = 0xA801
     #: Warning: done, but for some instances that failed, or were taken with a warning.
     SOME_FAILED = 0xB000
-
-
-class HeldInstance(NamedTuple):
-    """
-    An instance that can be sent.
-
-    :ivar identity: which one, as an index has it, or `txdicom.services.instances.identify` finds out.
-    :ivar source: where it is, as a rule a path; opened when it is its turn. If another instance is found there, this
-        one has failed.
-    """
-
-    identity: Identity
-    source: Source
 
 
 class Retrieval(ABC):
