@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import nox
 
-nox.options.sessions = ["tests", "typing", "lint", "docs"]
+nox.options.sessions = ["tests", "coverage", "typing", "lint", "docs"]
 nox.options.reuse_existing_virtualenvs = True
 
 
@@ -17,6 +17,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests; those with peers that are not installed are skipped."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure what the tests in memory cover, which has to be enough."""
+    session.install("-e", ".[test]")
+    session.run("bash", ".ci/coverage", "python", external=True)
 
 
 @nox.session

@@ -32,6 +32,8 @@ from benchmarks.receiver import Bench
 from benchmarks.report import files, summary
 from benchmarks.results import Results, ResultsError
 from benchmarks.rounds import begin, run
+from benchmarks.senders import SENDERS
+from benchmarks.sending import Sending
 from benchmarks.servers import SERVERS, Missing, Server, custom
 
 __all__ = ["main"]
@@ -61,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _chosen(experiment: Experiment, names: str | None, more: Sequence[str]) -> list[Server]:
     chosen = names.split(",") if names else [*experiment.servers, *(text.partition("=")[0] for text in more)]
-    known = {**SERVERS, **{server.name: server for server in map(custom, more)}}
+    known = {**SERVERS, **SENDERS, **{server.name: server for server in map(custom, more)}}
     for name in chosen:
         if name not in known:
-            raise ValueError(f"there is no receiver {name!r}")
+            raise ValueError(f"there is no receiver or sender {name!r}")
     return [known[name] for name in chosen]
 
 
@@ -96,6 +98,8 @@ def _smoke(directory: Path, output: TextIO) -> Results:
             largeBesideSmall(bench, server, 0, senders=5, kind="64 MiB"),
         ):
             results.rows += rows
+        for sender in (SENDERS["txdicom send"], SENDERS["txdicom as a library"]):
+            results.rows.append(Sending("512 KiB", 1 << 14, objects=20).measure(bench, sender, 0))
     return results
 
 
@@ -117,7 +121,7 @@ def _list(output: TextIO) -> int:
     for experiment in EXPERIMENTS.values():
         output.write(f"{experiment.name:14} {experiment.question}\n")
     output.write("\n")
-    for server in SERVERS.values():
+    for server in (*SERVERS.values(), *SENDERS.values()):
         try:
             told = server.version()
         except Missing as missing:
@@ -134,7 +138,7 @@ def _page(directory: Path, output: TextIO) -> int:
 
 
 def _isOurs(name: str) -> bool:
-    return name in SERVERS and SERVERS[name].isOurs
+    return any(name in table and table[name].isOurs for table in (SERVERS, SENDERS))
 
 
 def main(arguments: Sequence[str], output: TextIO) -> int:

@@ -11,6 +11,8 @@ from benchmarks.growth import growth
 from benchmarks.idle import idlePeers
 from benchmarks.receiver import Bench, Workload
 from benchmarks.results import Row
+from benchmarks.senders import SENDERS
+from benchmarks.sending import Sending
 from benchmarks.servers import Server
 
 __all__ = ["EXPERIMENTS", "MICRO", "Experiment", "withFullGrowth"]
@@ -26,12 +28,13 @@ class Experiment:
     One question.
 
     :ivar question: what is asked, one or two sentences.
-    :ivar servers: who is asked, by names of `benchmarks.servers.SERVERS`.
+    :ivar servers: who is asked, by names of `benchmarks.servers.SERVERS`, or of `benchmarks.senders.SENDERS`.
     :ivar shown: which measures are shown, by keys of `benchmarks.results.MEASURES`; the first one as a picture.
     :ivar workloads: what each of them has to do; or `measure` does something else.
     :ivar axis: what `Row.x` is, for a picture of lines; empty for one of bars. Of workloads, it is "associations" or
         "bytes".
     :ivar baseline: the server that the others are compared with; empty for none.
+    :ivar who: what the servers are called in tables.
     """
 
     name: str
@@ -39,10 +42,11 @@ class Experiment:
     question: str
     servers: tuple[str, ...]
     shown: tuple[str, ...]
-    workloads: tuple[Workload, ...] = ()
+    workloads: tuple[Workload, ...] | tuple[Sending, ...] = ()
     measure: Callable[[Bench, Server, int], Iterator[Row]] | None = None
     axis: str = ""
     baseline: str = ""
+    who: str = "Receiver"
 
 
 def _each(kind: str, *associations: int) -> tuple[Workload, ...]:
@@ -118,6 +122,25 @@ _ALL = (
         ("perSecond", "cpu"),
         tuple(Workload(kind, client=client) for client in ("storescu", "dcmsend") for kind in (_SMALL, _CT)),
         baseline=_FAST_PEER,
+    ),
+    Experiment(
+        "tls",
+        "With TLS",
+        "What does TLS cost? DCMTK's senders, one and eight at once, send over it, and without it.",
+        (_US, "txdicom +tls", "dcmtk +B --fork", "dcmtk +B --fork +tls"),
+        ("cpu", "perSecond", "memory"),
+        tuple(Workload(kind, number, "storescu") for kind in (_SMALL, _CT) for number in (1, 8)),
+        baseline="dcmtk +B --fork +tls",
+    ),
+    Experiment(
+        "sending",
+        "Sending",
+        "How fast are files sent over one association to a receiver that is never slow, and what does it take?",
+        tuple(SENDERS),
+        ("perSecond", "perSecondOfAssociation", "bytesPerSecond", "senderCPU"),
+        workloads=(Sending(_CT, 1 << 14), Sending(_CT, 1 << 17), Sending(_SMALL, 1 << 14)),
+        baseline="storescu",
+        who="Sender",
     ),
     Experiment(
         "fsync",

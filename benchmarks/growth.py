@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from benchmarks.measuring import prewarm
 from benchmarks.receiver import Bench, figuresOf
 from benchmarks.results import Row
 from benchmarks.servers import Server
@@ -27,6 +28,8 @@ def growth(bench: Bench, server: Server, number: int, objects: int = 100_000) ->
     stored = 0
     with bench.running(server) as receiver:
         for step in range(_STEPS):
+            # Files take whole pages, and the system keeps something of each.
+            prewarm(bench.home, 3 * each * _ASSOCIATIONS * batch.length)
             with receiver.metered() as meter:
                 load = bench.loads.beginStore(
                     batch, receiver.port, _ASSOCIATIONS, timeout=_PATIENCE, each=each, first=each * _ASSOCIATIONS * step

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.servers import Server
+from benchmarks.servers import Server, environmentOf
 
 __all__ = ["Meter", "Receiver", "ReceiverError", "prewarm"]
 
@@ -57,13 +57,11 @@ class Receiver:
         self.directory = directory
         self.port = _freePort()
         command = server.command(self.port, directory)
-        # What the user has set for others would be a difference between receivers that nobody sees.
-        environment = {name: value for name, value in os.environ.items() if name not in ("TCP_NODELAY", "DCMDICTPATH")}
         begun = time.monotonic()
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - that is what it is for
                 command,
-                env={**environment, **server.environment},
+                env=environmentOf(server),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -138,9 +138,9 @@ class Batch:
         pieces = self.dataSet(number)
         return head == next(pieces) and all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
-    def write(self, directory: Path, count: int) -> None:
+    def write(self, directory: Path, count: int, first: int = 0) -> None:
         """Write objects as files (PS3.10), for clients that send files."""
-        for number in range(count):
+        for number in range(first, first + count):
             meta = b"".join(
                 (
                     pack("<HH2sHI2s", 2, 1, b"OB", 0, 2, b"\0\1"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +11,12 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from benchmarks.clients import Clients
 from benchmarks.loadgen import Load, LoadGenerator, LoadGeneratorError, Outcome
 from benchmarks.measuring import Meter, Receiver, ReceiverError, prewarm
 from benchmarks.objects import KINDS, Batch, Kind
 from benchmarks.results import Row
-from benchmarks.servers import Server, programOutsideOfPython
+from benchmarks.servers import Server
 
 __all__ = ["Bench", "Workload", "figuresOf"]
 
@@ -31,8 +30,6 @@ _MOST_WARMINGS = 25
 _WARMING_KIND = "512 KiB"
 #: Of more bytes than that, the memory is touched before.
 _PREWARMED = 64 << 20
-#: How many files a client sends of a kind.
-_CLIENT_FILES = {"5 KiB": 1000, "512 KiB": 200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Workload:
 
     :ivar kind: name of what is sent; empty for connect, C-ECHO, release.
     :ivar associations: how many at once.
-    :ivar client: a program of DCMTK's that sends, instead of the load generator.
+    :ivar client: a program of DCMTK's that sends, so many times at once, instead of the load generator.
     """
 
     kind: str
@@ -53,9 +50,14 @@ class Workload:
     def name(self) -> str:
         """What it is called in results."""
         if self.client:
-            return f"{self.client}, {self.kind}"
+            together = f" x {self.associations}" if self.associations > 1 else ""
+            return f"{self.client}{together}, {self.kind}"
         what = self.kind or "connect, C-ECHO, release"
         return f"{what} x {self.associations}"
+
+    def measure(self, bench: Bench, server: Server, number: int, each: int) -> Row:
+        """Measure a receiver once: see `Bench.measure`."""
+        return bench.measure(server, self, number, each)
 
 
 class Bench:
@@ -71,10 +73,21 @@ class Bench:
         self.seconds = seconds
         self.loads = LoadGenerator(self.home)
         self._runs = count(1)
+        self._files: dict[tuple[str, int], tuple[Batch, Path]] = {}
 
     def batch(self, kind: str) -> Batch:
         """Make a batch whose objects are in no other one."""
         return Batch(KINDS[kind], next(self._runs))
+
+    def files(self, kind: str, objects: int) -> tuple[Batch, Path]:
+        """Give so many objects as files, always the same ones, and the directory that they are in."""
+        if (kind, objects) not in self._files:
+            directory = self.home / f"files-{len(self._files)}"
+            directory.mkdir()
+            batch = self.batch(kind)
+            batch.write(directory, objects)
+            self._files[kind, objects] = batch, directory
+        return self._files[kind, objects]
 
     @contextmanager
     def running(self, server: Server) -> Iterator[Receiver]:
@@ -152,35 +165,29 @@ class Bench:
         return Row(number, receiver.server.name, workload.name, figures, each=each, wrong=wrong)
 
     def _sendFiles(self, receiver: Receiver, workload: Workload, number: int) -> Row:
-        self.warm(receiver, workload.kind, 1)
-        files, batch, total = self.home / "sent", self.batch(workload.kind), _CLIENT_FILES[workload.kind]
-        files.mkdir()
-        try:
-            batch.write(files, total)
-            command = (
-                programOutsideOfPython(workload.client),
-                "-q",
-                "+sd",
-                "127.0.0.1",
-                str(receiver.port),
-                str(files),
-            )
-            with receiver.metered() as meter:
-                begun = time.monotonic()
-                sent = subprocess.run(  # noqa: S603 - a program of DCMTK's
-                    command, env={**os.environ, "TCP_NODELAY": "1"}, capture_output=True, text=True, check=False
-                )
-                seconds = time.monotonic() - begun
-        finally:
-            shutil.rmtree(files)
-        wrong = sent.stderr.strip() or batch.faultsIn(receiver.directory, total)
+        if receiver.server.speaksTLS:
+            self._clients(workload).send(receiver)
+        else:
+            self.warm(receiver, workload.kind, 1)
+        clients = self._clients(workload)
+        with receiver.metered() as meter:
+            begun = time.monotonic()
+            wrong = clients.send(receiver)
+            seconds = time.monotonic() - begun
+        total = clients.total
+        wrong = wrong or clients.batch.faultsIn(receiver.directory, total)
         figures = {
             "perSecond": total / seconds,
-            "bytesPerSecond": total * batch.length / seconds,
+            "bytesPerSecond": total * clients.batch.length / seconds,
             "cpu": meter.cpu / total,
             "memory": meter.memory,
         }
         return Row(number, receiver.server.name, workload.name, figures, each=total, wrong=wrong)
+
+    def _clients(self, workload: Workload) -> Clients:
+        files = self.home / "sent"
+        shutil.rmtree(files, ignore_errors=True)
+        return Clients(workload.client, workload.associations, self.batch(workload.kind), files)
 
 
 def figuresOf(outcome: Outcome, meter: Meter, length: int = 0) -> dict[str, float]:

@@ -127,7 +127,7 @@ def _table(results: Results, experiment: Experiment) -> Iterator[str]:
     shown = [measure for measure in experiment.shown if any(measure in names for names in measured.values())]
     if experiment.baseline:
         yield from (f"After each figure stands its ratio to that of {experiment.baseline} in the same round.", "")
-    yield from (".. list-table::", "   :header-rows: 1", "", "   * - Case", "     - Receiver")
+    yield from (".. list-table::", "   :header-rows: 1", "", "   * - Case", f"     - {experiment.who}")
     yield from (f"     - {MEASURES[measure].label}" for measure in shown)
     for case in results.cases:
         for server in results.servers:

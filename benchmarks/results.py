@@ -43,6 +43,8 @@ MEASURES = {
     "perSecond": Measure("Requests per second", lessIsBetter=False),
     "bytesPerSecond": Measure("MiB of data sets per second", 1 / (1 << 20), lessIsBetter=False),
     "cpu": Measure("CPU time of the receiver, in µs per request", 1e6),
+    "perSecondOfAssociation": Measure("Requests per second, from connection to release", lessIsBetter=False),
+    "senderCPU": Measure("CPU time of the sender, in µs per request", 1e6),
     "memory": Measure("Most memory, in MiB", 1 / (1 << 20)),
     "memoryAtRest": Measure("Memory before, in MiB", 1 / (1 << 20)),
     "startup": Measure("Seconds from start to listening"),

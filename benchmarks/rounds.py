@@ -16,6 +16,7 @@ from benchmarks.measuring import ReceiverError
 from benchmarks.objects import KINDS
 from benchmarks.receiver import Bench, Workload
 from benchmarks.results import Results, ResultsError, Row
+from benchmarks.sending import Sending
 from benchmarks.servers import Missing, Server
 from benchmarks.soaking.contents import seededRandom
 
@@ -108,7 +109,7 @@ def _round(
                     continue
                 # As many requests as in the first round, so that rounds are alike.
                 each = before[0].each if before else 0
-                row = bench.measure(server, workload, number, each)
+                row = workload.measure(bench, server, number, each)
                 yield replace(row, x=_x(workload, experiment.axis))
             elif experiment.measure is not None:
                 try:
@@ -117,10 +118,10 @@ def _round(
                     yield Row(number, server.name, "all", {}, wrong=str(error))
 
 
-def _x(workload: Workload, axis: str) -> float:
+def _x(workload: Workload | Sending, axis: str) -> float:
     if axis == "bytes":
         return KINDS[workload.kind].pixelLength
-    return workload.associations if axis == "associations" else 0
+    return workload.associations if axis == "associations" and isinstance(workload, Workload) else 0
 
 
 def _line(row: Row) -> str:

@@ -12,10 +12,21 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["SERVERS", "Missing", "Server", "custom", "programOutsideOfPython"]
+__all__ = [
+    "NO_DELAY",
+    "SERVERS",
+    "Missing",
+    "Server",
+    "custom",
+    "environmentOf",
+    "ourVersion",
+    "packageVersion",
+    "printed",
+    "programOutsideOfPython",
+]
 
 #: DCMTK writes a PDU in two pieces; with Nagle's algorithm the second one waits until the first is acknowledged.
-_NO_DELAY = {"TCP_NODELAY": "1"}
+NO_DELAY = {"TCP_NODELAY": "1"}
 
 
 class Missing(Exception):
@@ -30,6 +41,7 @@ class Server:
     :ivar command: port and output directory -> its command line; raises `Missing`.
     :ivar version: gives its version; raises `Missing`.
     :ivar hasChildren: whether it has processes besides the one that is started.
+    :ivar speaksTLS: whether it has to be spoken to with TLS.
     :ivar isOurs: whether what it does wrong is this project's fault.
     """
 
@@ -38,6 +50,7 @@ class Server:
     version: Callable[[], str]
     environment: Mapping[str, str] = field(default_factory=dict)
     hasChildren: bool = False
+    speaksTLS: bool = False
     isOurs: bool = False
 
 
@@ -55,14 +68,21 @@ def programOutsideOfPython(name: str) -> str:
     return found
 
 
-def _printed(*command: str) -> str:
+def environmentOf(server: Server) -> dict[str, str]:
+    """Give its environment; what the user has set for others would be a difference that nobody sees."""
+    usual = {name: value for name, value in os.environ.items() if name not in ("TCP_NODELAY", "DCMDICTPATH")}
+    return {**usual, **server.environment}
+
+
+def printed(*command: str) -> str:
     """Return the first line of what a program prints, without its path and what version control puts around it."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours, or found above
     line = (done.stdout or done.stderr).partition("\n")[0]
     return line.replace(command[0], Path(command[0]).name).strip("$ ")
 
 
-def _package(name: str) -> str:
+def packageVersion(name: str) -> str:
+    """Tell the version of a Python package; raises `Missing` if it is not installed."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
@@ -76,34 +96,61 @@ def _twistd() -> str:
     return found
 
 
-def _ourVersion(option: str) -> str:
+def ourVersion(option: str = "") -> str:
+    """
+    Tell the version of this project, and of what it runs on.
+
+    :param option: of storescp, which it has to have.
+    :raises Missing: it has not, or is not installed.
+    """
     if option:
         done = subprocess.run([_twistd(), "storescp", "--help"], capture_output=True, text=True, check=False)  # noqa: S603
         if option not in done.stdout:
             raise Missing(f"this storescp has no {option}")
-    return f"{_package('txdicom')}, {_package('twisted')}, CPython {sys.version.partition(' ')[0]}"
+    return f"{packageVersion('txdicom')}, {packageVersion('twisted')}, CPython {sys.version.partition(' ')[0]}"
 
 
-def _ours(name: str, *options: str, requires: str = "", hasChildren: bool = False) -> Server:
+def _tls(directory: Path) -> Sequence[str]:
+    """Make a key and a certificate, and return the options by which receivers use them, ours and DCMTK's."""
+    key, certificate = directory.with_name("key.pem"), directory.with_name("certificate.pem")
+    request = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=benchmark")
+    made = subprocess.run(  # noqa: S603 - found above
+        (programOutsideOfPython("openssl"), *request, "-keyout", str(key), "-out", str(certificate)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise Missing(f"openssl makes no certificate: {made.stderr[-300:]}")
+    return "+tls", str(key), str(certificate), "-ic"
+
+
+def _ours(name: str, *options: str, requires: str = "", hasChildren: bool = False, speaksTLS: bool = False) -> Server:
     def command(port: int, directory: Path) -> Sequence[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=1024"
-        given = ("--output-directory", str(directory), "--endpoint", endpoint)
+        given = ("--output-directory", str(directory), "--endpoint", endpoint, *(_tls(directory) if speaksTLS else ()))
         return _twistd(), "-n", "--pidfile=", "storescp", *given, *options
 
-    return Server(name, command, lambda: _ourVersion(requires), hasChildren=hasChildren, isOurs=True)
+    return Server(
+        name, command, lambda: ourVersion(requires), hasChildren=hasChildren, speaksTLS=speaksTLS, isOurs=True
+    )
 
 
-def _dcmtk(name: str, *options: str, delayed: bool = False, hasChildren: bool = False) -> Server:
+def _dcmtk(
+    name: str, *options: str, delayed: bool = False, hasChildren: bool = False, speaksTLS: bool = False
+) -> Server:
     def command(port: int, directory: Path) -> Sequence[str]:
+        given = ("-od", str(directory), *(_tls(directory) if speaksTLS else ()))
         # -dhl: it looks names of peers up otherwise, and waits for that.
-        return programOutsideOfPython("storescp"), "-dhl", *options, "-od", str(directory), str(port)
+        return programOutsideOfPython("storescp"), "-dhl", *options, *given, str(port)
 
     return Server(
         name,
         command,
-        lambda: _printed(programOutsideOfPython("storescp"), "--version"),
-        environment={} if delayed else _NO_DELAY,
+        lambda: printed(programOutsideOfPython("storescp"), "--version"),
+        environment={} if delayed else NO_DELAY,
         hasChildren=hasChildren,
+        speaksTLS=speaksTLS,
     )
 
 
@@ -141,14 +188,16 @@ SERVERS = {
         _ours("txdicom --fsync", "--fsync"),
         _ours("txdicom --workers 2", "--workers", "2", requires="--workers", hasChildren=True),
         _ours("txdicom --max-associations 2000", "--max-associations", "2000"),
+        _ours("txdicom +tls", speaksTLS=True),
         _dcmtk("dcmtk"),
         _dcmtk("dcmtk as shipped", delayed=True),
         _dcmtk("dcmtk +B", "+B"),
         _dcmtk("dcmtk +B -pdu 131072", "+B", "-pdu", "131072"),
         _dcmtk("dcmtk +B --fork", "+B", "--fork", hasChildren=True),
-        Server("pynetdicom", _pynetdicom, lambda: _package("pynetdicom")),
+        _dcmtk("dcmtk +B --fork +tls", "+B", "--fork", hasChildren=True, speaksTLS=True),
+        Server("pynetdicom", _pynetdicom, lambda: packageVersion("pynetdicom")),
         Server(
-            "orthanc", _orthanc, lambda: _printed(programOutsideOfPython("Orthanc"), "--version"), environment=_NO_DELAY
+            "orthanc", _orthanc, lambda: printed(programOutsideOfPython("Orthanc"), "--version"), environment=NO_DELAY
         ),
     )
 }
@@ -167,4 +216,4 @@ def custom(text: str) -> Server:
     def filled(port: int, directory: Path) -> Sequence[str]:
         return [word.format(port=port, directory=directory) for word in command.split()]
 
-    return Server(name, filled, lambda: command, environment=_NO_DELAY, hasChildren=True)
+    return Server(name, filled, lambda: command, environment=NO_DELAY, hasChildren=True)

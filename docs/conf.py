@@ -13,7 +13,7 @@ from txdicom import __version__
 from txdicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(_HERE / "_ext"))
+sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
 
 project = "txdicom"
 author = "The txdicom developers"

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -128,11 +128,18 @@ class Program:
     :param home: its current directory, where its log and its PID file are as well.
     :param arguments: those of storescp.
     :param runner: what runs it: "twistd" (as ``twistd -n``), "daemon" (as ``twistd``) or "twist" (from the checkout).
+    :param before: arguments of the runner's own.
     :param keywords: for `subprocess.Popen`.
     """
 
     def __init__(
-        self, home: Path, *arguments: str, runner: str = "twistd", env: Mapping[str, str] | None = None, **keywords: Any
+        self,
+        home: Path,
+        *arguments: str,
+        runner: str = "twistd",
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        **keywords: Any,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
@@ -141,13 +148,13 @@ class Program:
         self.pidFile = home / "twistd.pid"
         self._daemon = runner == "daemon"
         command = {
-            "twistd": [twistd(), "-n", "storescp"],
-            "daemon": [twistd(), "storescp"],
-            "twist": [sys.executable, "-m", "twisted", "--log-format=text", "storescp"],
+            "twistd": [twistd(), "-n"],
+            "daemon": [twistd()],
+            "twist": [sys.executable, "-m", "twisted", "--log-format=text"],
         }[runner]
         with open(home / "out", "wb") as output, open(self._error, "wb") as errors:
             self.process = subprocess.Popen(
-                [*command, *arguments],
+                [*command, *before, "storescp", *arguments],
                 cwd=CHECKOUT if runner == "twist" else home,
                 env=environment() if env is None else env,
                 stdin=subprocess.DEVNULL,

@@ -24,11 +24,22 @@ from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.errors import RejectReason, RejectResult
 from txdicom.interfaces import IDataSetWriter, IQuerySCP, IStorageSCP
 from txdicom.requestor import AssociationService, RequestorAssociation, RequestorFactory, connect
+from txdicom.services.collecting import CollectingStore
 from txdicom.services.query import STUDY_ROOT, QueryService, SubOperations
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.filestore import FileStore
-from txdicom.testing import MemoryEndpoint, MemoryLink, RawPeer, RecordingStore, associateRQ, connectRaw, requestor
+from txdicom.testing import (
+    MemoryEndpoint,
+    MemoryLink,
+    RawPeer,
+    RecordingStore,
+    associateRQ,
+    connectRaw,
+    exampleDataSet,
+    requestor,
+    sendTo,
+)
 from txdicom.testing import connect as connectInMemory
 from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.pdu import PDU, AAssociateRJ, AAssociateRQ
@@ -78,6 +89,7 @@ class Store:
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
         """Give a writer."""
         assert_type(instance.sopInstanceUID, str)
+        assert_type(instance.text("PatientID"), str)
         assert_type(association.callingAETitle, str)
         return Writer()
 
@@ -101,8 +113,14 @@ def refuse(association: Association, request: AAssociateRQ) -> AAssociateRJ | No
     return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.NO_REASON_GIVEN)
 
 
+def whole(association: Association, instance: ReceivedInstance, dataSet: bytes) -> Deferred[int]:
+    """Take an instance that is whole."""
+    return Deferred()
+
+
 def acceptor() -> AcceptorFactory:
     """Put an acceptor together."""
+    StorageService(CollectingStore(whole), wanted=["PatientID"])
     StorageService(Matches())  # type: ignore[arg-type]
     StorageService(FileStore("received", fsync=True))
     Configuration(artimTimeout="soon")  # type: ignore[arg-type]
@@ -120,6 +138,9 @@ def inMemory(factory: AcceptorFactory) -> None:
     assert_type(peer.send(b"", associateRQ()), list[PDU])
     assert_type(connect(MemoryEndpoint(factory), [VERIFICATION]), Deferred[RequestorAssociation])
     assert_type(RecordingStore().stored[0].dataSet, bytes)
+    assert_type(exampleDataSet(PatientID="4711"), Dataset)
+    assert_type(sendTo(Store(), exampleDataSet(), "a.dcm", wanted=["PatientID", 0x00100010], size=1), list[CStoreRSP])
+    sendTo(Matches(), exampleDataSet())  # type: ignore[arg-type]
 
 
 def unknown(association: Association) -> Any:

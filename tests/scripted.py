@@ -18,6 +18,7 @@ from zope.interface import implementer
 from tests.headvectors import EXPLICIT_LITTLE, PATIENT_NAME, SOP_CLASS_UID, SOP_INSTANCE_UID, element
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
+from txdicom.dimse.answers import Answer
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import Command, CommandField, CStoreRQ, Request
 from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IServiceProvider, IStorageSCP
@@ -108,6 +109,38 @@ class ScriptedProvider:
         self.association = association
         self.requests.append(request)
         return performed(self._results.pop(0))
+
+
+class Series:
+    """A provider's series of answers that is no generator."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+
+    def __aiter__(self) -> Series:
+        """Begin."""
+        return self
+
+    async def __anext__(self) -> Answer:
+        """Give the next answer."""
+        if not self._answers:
+            raise StopAsyncIteration
+        return self._answers.pop(0)
+
+
+class ClosableSeries(Series):
+    """
+    One that wants to be closed.
+
+    :ivar closed: how often that has been tried; it never works.
+    """
+
+    closed = 0
+
+    async def aclose(self) -> None:
+        """Count it, and fail."""
+        self.closed += 1
+        raise OSError("it cannot be closed")
 
 
 @implementer(IStorageSCP)

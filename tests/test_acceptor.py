@@ -7,12 +7,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.headvectors import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from tests.retrieving import Archive
 from tests.scripted import (
     CT,
     CT_CONTEXT,
@@ -33,11 +35,14 @@ from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CommandField
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.errors import AssociationLost, AssociationRejected, DIMSEError, LocalProtocolError, PDUError
 from txdicom.interfaces import IVerificationSCP
+from txdicom.services.retrieval import GetService
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
-from txdicom.testing import RecordingStore, associateRQ, connectRaw
+from txdicom.storage.disk import Disk
+from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.uids import OTHER_STORAGE_SOP_CLASSES
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRQ
+from txdicom.upperlayer.protocol import UpperLayerProtocol
 
 
 class AdmissionTests(ConversationTestCase):
@@ -82,6 +87,18 @@ class AdmissionTests(ConversationTestCase):
         self.assertNothingLeft()
 
 
+class UndecidedTests(ConversationTestCase):
+    def test_madeToRequest(self) -> None:
+        """An association that nobody has told how to decide accepts nobody, and says so in the log."""
+        association = Association(ServiceTable([]), Configuration(), self.clock)
+        protocol = UpperLayerProtocol(association, Configuration(), self.clock)
+        association.protocol = protocol
+        peer = RawPeer()
+        peer.link = MemoryLink(peer, protocol, IPv4Address("TCP", "127.0.0.1", 50000))
+        self.assertEqual(peer.send(associateRQ()), [AAssociateRJ(2, 3, 1)])
+        self.assertLogged(LocalProtocolError)
+
+
 class ServiceTableTests(SynchronousTestCase):
     """Which provider answers what."""
 
@@ -115,6 +132,15 @@ class ServiceTableTests(SynchronousTestCase):
             self.assertEqual(error.status, 0x0122, sopClass)
         self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, CEchoRQ(1, "1.2.3")).status, 0x0122)
         self.assertRaises(LocalProtocolError, ServiceTable, [others, others])
+
+    def test_requestedContexts(self) -> None:
+        """What providers use themselves is put together likewise, and offered to nobody."""
+        get = GetService(Archive([]), ["1.2"], Disk(), storage={CT: (EXPLICIT_LITTLE,)})
+        other = GetService(Archive([]), ["1.3"], Disk(), storage={CT: (IMPLICIT_LITTLE, EXPLICIT_LITTLE)})
+        table = ServiceTable([get, other, VerificationService()])
+        self.assertEqual(table.requestedContexts, {CT: (EXPLICIT_LITTLE, IMPLICIT_LITTLE)})
+        self.assertEqual(set(table.presentationContexts), {"1.2", "1.3", "1.2.840.10008.1.1"})
+        self.assertEqual(self.assertRaises(DIMSEError, table.providerOf, storeRQ(1, CT)).status, 0x0211)
 
     def test_twoProvidersOfOneService(self) -> None:
         self.assertRaises(LocalProtocolError, ServiceTable, [VerificationService(), VerificationService()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -101,6 +102,20 @@ class LoadTests(SynchronousTestCase):
     def test_churn(self) -> None:
         measured = self.bench.measure(SERVERS["txdicom"], Workload("", 2), 0, 5)
         self.assertEqual((measured.wrong, measured.each), ("", 5))
+
+    def test_clients(self) -> None:
+        """DCMTK's senders, several at once, with TLS and without; all that they send is looked for."""
+        requireProgram("storescu")
+        requireProgram("openssl")
+        workload = Workload("5 KiB", 2, "storescu")
+        self.assertEqual(workload.name, "storescu x 2, 5 KiB")
+        with mock.patch.dict("benchmarks.clients._FILES", {"5 KiB": 3}):
+            for name in ("txdicom", "txdicom +tls"):
+                measured = self.bench.measure(SERVERS[name], workload, 0)
+                self.assertEqual((measured.wrong, measured.each), ("", 6), name)
+            # One that does not speak TLS, and is spoken to with it.
+            deaf = replace(SERVERS["txdicom"], speaksTLS=True)
+            self.assertIn("TLS", self.bench.measure(deaf, workload, 0).wrong)
 
     def test_idle(self) -> None:
         # The sender needs one of them.

@@ -36,8 +36,8 @@ from txdicom.storage.disk import Disk
 from txdicom.storage.fileformat import encodeFileHead
 from txdicom.testing import MemoryEndpoint, RecordingStore
 from txdicom.uids import STORAGE_SOP_CLASSES, VERIFICATION
-from txdicom.upperlayer.items import RoleSelection, UserIdentityRQ
 from txdicom.upperlayer.pdu import AAssociateRJ
+from txdicom.upperlayer.subitems import RoleSelection, UserIdentityRQ
 
 CT, MR = STORAGE_SOP_CLASSES[1], STORAGE_SOP_CLASSES[2]
 JPEG = "1.2.840.10008.1.2.4.50"

@@ -14,6 +14,7 @@ from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.results import Results
 from tests.documents import (
     DOCS,
     LISTINGS,
@@ -31,13 +32,17 @@ from txdicom.configuration import Configuration
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import _TICKS
 from txdicom.errors import AbortReason, RejectReason
+from txdicom.services import suboperations
 from txdicom.services.head import _MAXIMUM_NESTING, HeadReader
+from txdicom.services.query import MODALITY_WORKLIST, PATIENT_ROOT, STUDY_ROOT
 from txdicom.services.storage import _MAXIMUM_HEAD
+from txdicom.services.suboperations import RetrieveStatus
 from txdicom.storage import conversion, outputform, pathtemplate, sorting
 from txdicom.storage.disk import Disk
 from txdicom.storescp import dictionary
 from txdicom.storescp.assembly import makeConfiguration
-from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.faults.plan import ABORT_AFTER, ABORT_DURING
+from txdicom.storescp.faults.spelling import parseFault
 from txdicom.storescp.log import dump, narration, summary
 from txdicom.storescp.options import Options, tomlfile
 from txdicom.storescp.options.groups.dcmtk import REFUSED
@@ -70,7 +75,7 @@ class ReferenceTests(SynchronousTestCase):
 
     def test_synopsis(self) -> None:
         synopsis = f"twistd -n --pidfile= storescp {Options.synopsis}\n"
-        self.assertEqual(blocks(DOCS / "storescp.rst", "text"), [("text", synopsis)])
+        self.assertEqual(blocks(DOCS / "storescp.rst", "text")[0], ("text", synopsis))
 
     def test_everyOptionIsDescribed(self) -> None:
         """The manual is made of the table; that each default is in its prose has to be looked at."""
@@ -168,6 +173,28 @@ class ConformanceTests(SynchronousTestCase):
         listed = [row[0] for row in firstCells("conformance.rst", "What C-STORE is answered with:")]
         self.assertEqual(sorted(listed), codes(namesUsed("Status") - _OF_SERIES - {"UNRECOGNIZED_OPERATION"}))
 
+    def test_retrievalStatuses(self) -> None:
+        """All that the services of C-GET and C-MOVE answer by themselves, and the operation they are part of."""
+        numbers = {int(status) for status in RetrieveStatus} | {int(Status.SUCCESS), int(Status.PROCESSING_FAILURE)}
+        for name in ("services/retrieval", "services/suboperations", "services/collecting"):
+            for node in ast.walk(parse(ROOT / "txdicom" / f"{name}.py")):
+                if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Status":
+                    numbers.add(int(Status[node.attr]))
+        listed = firstCells("conformance.rst", "4.4.6 SOP specific conformance: C-GET and C-MOVE")
+        self.assertEqual(
+            sorted(code for row in listed for code in row), sorted(f"0x{number:04X}" for number in numbers)
+        )
+
+    def test_queriedClasses(self) -> None:
+        uids = [row[1] for row in tableAfter("conformance.rst", "4.4.1 SOP classes")]
+        self.assertEqual(
+            uids,
+            [
+                *(PATIENT_ROOT.find, PATIENT_ROOT.move, PATIENT_ROOT.get),
+                *(STUDY_ROOT.find, STUDY_ROOT.move, STUDY_ROOT.get, MODALITY_WORKLIST),
+            ],
+        )
+
     def test_rejections(self) -> None:
         used = sorted("/".join(map(str, RejectReason[name].value)) for name in namesUsed("RejectReason"))
         self.assertEqual(firstColumn("conformance.rst", "Rejections (A-ASSOCIATE-RJ):"), used)
@@ -183,8 +210,34 @@ class ConformanceTests(SynchronousTestCase):
         self.assertIn(f"{Configuration().maximumAssociations} unless", page)
 
 
+class ComparisonTests(SynchronousTestCase):
+    """docs/comparison.rst; its table is made of what was measured, and its words have to go with that."""
+
+    def test_whoIsQuicker(self) -> None:
+        results = Results.read(DOCS / "benchmarks" / "peers.json")
+
+        def ratio(case: str, measure: str = "perSecond", other: str = "dcmtk +B") -> float:
+            spread = results.ratio("txdicom", other, case, measure)
+            assert spread is not None
+            return spread.median
+
+        for case in ("5 KiB x 1", "connect, C-ECHO, release x 1"):
+            self.assertLess(ratio(case), 1)
+            self.assertGreater(ratio(case, "memory"), 2.5)
+        for case in ("5 KiB x 8", "5 KiB x 64", "512 KiB x 8", "connect, C-ECHO, release x 32"):
+            for other in ("dcmtk", "dcmtk +B"):
+                self.assertGreater(ratio(case, other=other), 1)
+
+    def test_table(self) -> None:
+        header, rows = loadModule(DOCS / "_ext" / "measured.py").receivers()
+        self.assertEqual(header[1], "txdicom")
+        self.assertIn("5 KiB x 1", [row[0] for row in rows])
+        self.assertEqual([row for row in rows if len(row) != len(header) or not row[1]], [])
+        self.assertIn("\n.. code-table:: receivers-measured\n", (DOCS / "comparison.rst").read_text())
+
+
 class LimitsTests(SynchronousTestCase):
-    """docs/limits.rst; that peers see what it says is for `tests.test_security`."""
+    """docs/limits.rst; that peers see what it says is for `tests.test_security_bounds`."""
 
     page = " ".join((DOCS / "limits.rst").read_text().split())
 
@@ -246,6 +299,15 @@ class LimitsTests(SynchronousTestCase):
         bounds = Configuration()
         descriptors = bounds.maximumIdleConnections + 2 * bounds.maximumAssociations
         self.assertIn(f"less than {descriptors}, which is what the bounds", self.page)
+
+    def test_retrieval(self) -> None:
+        self.assertEqual(
+            self.values("Of C-GET and C-MOVE\n"),
+            [
+                *(suboperations._MOST, suboperations._TELLING),
+                *(suboperations._LONGEST_LIST, suboperations._LONGEST_REASON),
+            ],
+        )
 
     def test_log(self) -> None:
         self.assertEqual(

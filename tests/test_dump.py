@@ -26,19 +26,13 @@ from tests.headvectors import (
     sequence,
 )
 from tests.receivers import CT, PROPOSED
-from tests.test_dictionary import PydicomTestCase
+from tests.test_dictionary_loading import PydicomTestCase
 from txdicom.dimse.commands import GenericCommand
 from txdicom.storescp.log.dump import describeAnswer, describeCommand, describeDataSet, describeRequest, printable
 from txdicom.testing import associateRQ
-from txdicom.upperlayer.items import (
-    ContextResult,
-    PresentationContextAC,
-    RoleSelection,
-    SOPClassExtendedNegotiation,
-    UserIdentityRQ,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC
+from txdicom.upperlayer.subitems import RoleSelection, SOPClassExtendedNegotiation, UserIdentityRQ
 
 UNDEFINED_ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 NASTY = "A\nB\r\x1b[2J\x9b\u2028\0"

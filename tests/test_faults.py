@@ -44,7 +44,8 @@ from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService, store
 from txdicom.storage.filestore import FileStore
-from txdicom.storescp.faults import FaultyStore, parseFault
+from txdicom.storescp.faults.spelling import parseFault
+from txdicom.storescp.faults.store import FaultyStore
 from txdicom.storescp.log.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connect, requestor

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdicom.storescp.faults import (
+from txdicom.storescp.faults.plan import (
     ABORT_AFTER,
     ABORT_DURING,
     Answer,
@@ -24,8 +24,8 @@ from txdicom.storescp.faults import (
     Ending,
     Fault,
     longestDelay,
-    parseFault,
 )
+from txdicom.storescp.faults.spelling import parseFault
 
 WHENS: dict[str, ByNumber | ByUID | ByRate] = {
     "1": ByNumber(1, 1),

@@ -127,6 +127,14 @@ class FileTests(SynchronousTestCase):
         if before:
             self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
+    def test_isNoDICOMFile(self) -> None:
+        """What nothing speaks for being one is not told what is wrong with it as a data set, be it odd or even."""
+        for content in (b"some text that is long enough", b"some text that is long enough."):
+            error = self.assertRaises(SourceError, openInstance, self.file(content))
+            self.assertEqual(str(error), "it is no DICOM file")
+        error = self.assertRaises(SourceError, openInstance, self.file(example() + b"\0"))
+        self.assertEqual(str(error), "its data set has an odd number of bytes")
+
     @given(st.binary(max_size=400))
     def test_anyBytes(self, content: bytes) -> None:
         for data in (content, encodeFileHead(CT, "1.2.3", EXPLICIT_LITTLE, "")[:140] + content):

@@ -28,7 +28,7 @@ from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject
 
 import txdicom
-from tests import scripted, test_responses
+from tests import retrieving, scripted, test_responses
 from tests.headvectors import EXPLICIT_LITTLE
 from tests.scripted import CT, INSTANCE, AnsweredWriter, ScriptedStore, dataSet, storeRQ
 from txdicom import interfaces
@@ -66,7 +66,7 @@ _COMPLETED_BY_INSTANCES = {Association, RequestorAssociation, RequestorProtocol,
 def implementers() -> Iterator[tuple[type, InterfaceClass]]:
     """List every class of the package, and of the tests' doubles, with each interface that it implements itself."""
     names = [module.name for module in pkgutil.walk_packages(txdicom.__path__, "txdicom.")]
-    for module in [*map(importlib.import_module, names), scripted, test_responses]:
+    for module in [*map(importlib.import_module, names), scripted, retrieving, test_responses]:
         for candidate in list(vars(module).values()):
             if isinstance(candidate, type) and candidate.__module__ == module.__name__:
                 for interface in implementedBy(candidate):

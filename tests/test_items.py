@@ -18,16 +18,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError
 from txdicom.upperlayer import items
-from txdicom.upperlayer.items import (
+from txdicom.upperlayer.items import PresentationContextAC, PresentationContextRQ, UserInformation
+from txdicom.upperlayer.subitems import (
     AsynchronousOperationsWindow,
-    PresentationContextAC,
-    PresentationContextRQ,
     RoleSelection,
     SOPClassCommonExtendedNegotiation,
     SOPClassExtendedNegotiation,
     UserIdentityAC,
     UserIdentityRQ,
-    UserInformation,
 )
 
 INVALID = AbortReason.INVALID_PDU_PARAMETER_VALUE

@@ -35,7 +35,7 @@ from txdicom.testing import associateRQ, connectRaw
 
 CALLS = [(os, name) for name in ("open", "mkdir", "scandir", "stat", "writev", "fsync", "close", "rename", "link",
          "unlink", "rmdir")] + [(fcntl, "flock")]
-OLD, NEW = (dataSet(rest=rest * 1000) for rest in (b"old", b"new"))
+OLD, NEW = (dataSet(rest=rest * 20000) for rest in (b"old", b"new"))
 
 def arm(steps):
     def armed(function):
@@ -57,7 +57,7 @@ def store(directory, duplicates, fsync, steps, acknowledged):
     files.close()
     write = os.write
     arm([None] * steps)
-    (response,) = commandsIn(peer.send(message(CT_CONTEXT, storeRQ(), NEW, 1000)))
+    (response,) = commandsIn(peer.send(message(CT_CONTEXT, storeRQ(), NEW, 12000)))
     write(acknowledged, f"{response.status:04X}".encode())
     files.close()
 

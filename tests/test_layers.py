@@ -163,9 +163,10 @@ def function():
 
     def test_testing(self) -> None:
         """Nothing imports `testing`, and `testing` nothing of the storage and the application."""
-        self.assertEqual([arrow for arrow in self.internal() if isIn(arrow[1], "txdicom.testing")], [])
-        layers = {layerOf(target) for module, target, _ in self.internal() if module == "txdicom.testing"}
-        self.assertLessEqual(layers, set(TESTING_MAY_IMPORT))
+        users = {layerOf(module) for module, target, _ in self.internal() if isIn(target, "txdicom.testing")}
+        self.assertEqual(users, {"testing"})
+        layers = {layerOf(target) for module, target, _ in self.internal() if layerOf(module) == "testing"}
+        self.assertLessEqual(layers, {*TESTING_MAY_IMPORT, "testing"})
 
     def test_absolute(self) -> None:
         """Every import names its target in full, and nothing but the declared dependencies is needed."""

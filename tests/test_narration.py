@@ -24,9 +24,7 @@ from txdicom.interfaces import IAssociationObserver, IStorageSCP
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.testing import RecordingStore, associateRQ, connectRaw
 from txdicom.uids import STORAGE_SOP_CLASSES
-from txdicom.upperlayer.items import (
-    UserInformation,
-)
+from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAbort, AReleaseRQ
 
 

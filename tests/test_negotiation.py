@@ -24,17 +24,7 @@ from txdicom.uids import (
     OTHER_STORAGE_SOP_CLASSES,
     VERIFICATION,
 )
-from txdicom.upperlayer.items import (
-    AsynchronousOperationsWindow,
-    ContextResult,
-    PresentationContextAC,
-    PresentationContextRQ,
-    RoleSelection,
-    SOPClassCommonExtendedNegotiation,
-    SOPClassExtendedNegotiation,
-    UserIdentityRQ,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, PresentationContextRQ, UserInformation
 from txdicom.upperlayer.negotiation import (
     AcceptorPolicy,
     PresentationContext,
@@ -44,6 +34,13 @@ from txdicom.upperlayer.negotiation import (
     offeredFor,
 )
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, decodePDU
+from txdicom.upperlayer.subitems import (
+    AsynchronousOperationsWindow,
+    RoleSelection,
+    SOPClassCommonExtendedNegotiation,
+    SOPClassExtendedNegotiation,
+    UserIdentityRQ,
+)
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"

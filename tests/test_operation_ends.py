@@ -10,25 +10,33 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from tests.scripted import (
     CT_CONTEXT,
     ECHO_CONTEXT,
     AnsweredWriter,
+    ClosableSeries,
     ConversationTestCase,
+    RecordingObserver,
     ScriptedProvider,
     ScriptedWriter,
+    Series,
     later,
     message,
     pData,
     performed,
     storeRQ,
 )
+from txdicom.dimse.answers import Answer
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CEchoRQ, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, Command, encodeCommand
 from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError, PDUError
+from txdicom.interfaces import IAssociationObserver
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RawPeer
+from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.pdu import AAbort
 
 STORE = message(CT_CONTEXT, storeRQ())
@@ -202,6 +210,18 @@ class EndTests(ConversationTestCase):
         self.assertEqual(writer.calls, ["write", "write", "commit", "answered"])
         self.assertNothingLeft()
 
+    def test_answerThatIsNotSent(self) -> None:
+        """A series that was given while the data set was still on its way is closed, if it can be."""
+        for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
+            for given in (Answer(0), Series(), ClosableSeries()):
+                peer = self.associated(given)
+                self.assertEqual(peer.send(STORE, FIRST), [])
+                self.assertEqual(getattr(given, "closed", 0), 0)
+                self.assertEqual([*(end[0](peer, self.provider.association) or ()), *peer.send()], end[1])
+                self.assertEqual(getattr(given, "closed", 1), 1)
+                peer.link.lose()
+                self.assertNothingLeft()
+
     def test_refusedRequestIsForgotten(self) -> None:
         """While the data set of a refused request is drained there is nobody to tell."""
         for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
@@ -212,6 +232,62 @@ class EndTests(ConversationTestCase):
             self.assertEqual(writer.calls, ["write", "abort"])
             peer.link.lose()
             self.assertNothingLeft()
+
+
+@implementer(IAssociationObserver)
+class ReactingObserver(RecordingObserver):
+    """Does something to the association as soon as it is told of a message that was sent."""
+
+    def __init__(self, react: Callable[[Association], object]) -> None:
+        super().__init__()
+        self._react = react
+
+    def commandSent(self, association: Association, context: PresentationContext, command: Command) -> None:
+        """Note it, and react."""
+        super().commandSent(association, context, command)
+        self._react(association)
+
+
+def fail(association: Association) -> None:
+    """Raise what nobody expects."""
+    raise RuntimeError("oops")
+
+
+class ObserverTests(ConversationTestCase):
+    """An observer that does not only look on when it is told of a response."""
+
+    def assertReacts(self, react: Callable[[Association], object], logged: list[type[Exception]]) -> None:
+        """The association ends when it has answered one of two requests, whatever it was answered by."""
+        for script in (
+            lambda _: 0,
+            lambda _: DIMSEError(0xA700),
+            lambda _: AnsweredWriter(),
+            later,
+            lambda waiting: AnsweredWriter(commit=later(waiting)),
+        ):
+            waiting: list[Deferred[Any]] = []
+            observer = ReactingObserver(react)
+            verifyObject(IAssociationObserver, observer)
+            provider = ScriptedProvider(script(waiting))
+            self.serve(provider, observer=observer)
+            peer = self.associate()
+            peer.send(STORE + FINAL + STORE + FINAL)
+            for late in waiting:
+                late.callback(0)
+                peer.send()
+            self.assertEqual(observer.events[-2:], ["sent CStoreRSP", "ended"])
+            self.assertEqual(observer.events.count("sent CStoreRSP"), 1)
+            self.assertEqual(len(provider.requests), 1)
+            self.assertLogged(*logged)
+            peer.link.lose()
+            self.assertNothingLeft()
+
+    def test_ends(self) -> None:
+        for end in (Association.abort, Association.drop):
+            self.assertReacts(end, [])
+
+    def test_fails(self) -> None:
+        self.assertReacts(fail, [RuntimeError])
 
 
 async def never() -> None:

@@ -11,7 +11,8 @@ from ipaddress import ip_network
 from tests.test_options import OptionsTestCase
 from txdicom.configuration import Configuration
 from txdicom.storescp.assembly import makeConfiguration
-from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.faults.plan import ABORT_AFTER, ABORT_DURING
+from txdicom.storescp.faults.spelling import parseFault
 
 #: What no number is, for all that Python takes some of it for one; digits are ASCII digits.
 NOT_NUMBERS = ("", "two", "1 ", " 1", "+1", "1_0", "1e3", "0x10", "nan", "inf", "\u0663", "9" * 400)

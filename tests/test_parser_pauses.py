@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.test_parser import (
+from tests.parsing import (
     MAXIMUM_ASSOCIATE,
     Receiver,
     build,

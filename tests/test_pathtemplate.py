@@ -1,5 +1,5 @@
 """
-Tests of `txdicom.storage.pathtemplate` and `txdicom.storage.text`: paths that are made of what a peer sends.
+Tests of `txdicom.storage.pathtemplate` and `txdicom.services.text`: paths that are made of what a peer sends.
 """
 
 # trial's assertions are not annotated:
@@ -21,8 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.headvectors import CHARACTER_SET, PATIENT_ID, PATIENT_NAME, STUDY_DATE
 from tests.scripted import CT, INSTANCE, storeRQ
 from txdicom.services.storage import ReceivedInstance
+from txdicom.services.text import textOf
 from txdicom.storage.pathtemplate import PathTemplate, TemplateError
-from txdicom.storage.text import textOf
 from txdicom.uids import isValidUID
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"

@@ -33,13 +33,7 @@ from tests.test_items import (
     userInformations,
 )
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError, RejectReason, RejectResult
-from txdicom.upperlayer.items import (
-    ContextResult,
-    PresentationContextAC,
-    PresentationContextRQ,
-    UserIdentityRQ,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, PresentationContextRQ, UserInformation
 from txdicom.upperlayer.pdu import (
     PDV,
     AAbort,
@@ -53,6 +47,7 @@ from txdicom.upperlayer.pdu import (
     aeTitle,
     decodePDU,
 )
+from txdicom.upperlayer.subitems import UserIdentityRQ
 
 ASSOCIATE_START = "0001 rrrr 'STORESCP        ' 'ECHOSCU         '" + " rrrrrrrr" * 8
 APPLICATION_CONTEXT = " 10 rr 0015 '1.2.840.10008.3.1.1.1'"

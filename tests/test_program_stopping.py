@@ -10,6 +10,7 @@ How the parts of it do that is in ``test_draining.py`` and ``test_stopping.py``.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -50,6 +51,27 @@ class StopTests(ProgramTestCase):
         self.assertNotIn("Traceback", program.output)
         self.assertNotIn("Unhandled", program.output)
         self.assertFalse(program.pidFile.exists())
+
+    def test_hangup(self) -> None:
+        """SIGHUP ends nothing, whichever process gets it: not even a message under way."""
+        for options in ((), ("--workers=1",), ("--workers=2",)):
+            program = self.start(*options)
+            port = program.port()
+            sender = self.associated(port)
+            data = dataPDUs(dataSet(), b"\x20\0\x10\0SH\x02\0AB")
+            sender.socket.sendall(storeRQ() + data[0])
+            waitFor(self.stored, "a file being written")
+            workers = re.findall(r"is ready, process (\d+)", program.output)
+            for count, pid in enumerate((program.pid, *map(int, workers)), 1):
+                os.kill(pid, signal.SIGHUP)
+                waitFor(
+                    lambda count=count, program=program: program.output.count("SIGHUP changes nothing") == count,
+                    "a word",
+                )
+            self.assertEqual(statusesIn([sender.ask(data[1])]), [(1, 0x0000)])
+            sender.close()
+            program.process.terminate()
+            self.assertEnded(program, time.monotonic(), 0, 30, FILE_NAME)
 
     def test_slowStore(self) -> None:
         """A message that has begun is finished, acknowledged and kept; then its sender is told."""

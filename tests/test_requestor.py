@@ -276,6 +276,15 @@ class RequestTests(RequestorTestCase):
         self.peer.send(message(ECHO_CONTEXT, CEchoRSP(1, 0, VERIFICATION)))
         self.assertEqual([self.association.nextMessageID() for _ in range(65534)][-2:], [65535, 1])
 
+    def test_noMessageIDIsLeft(self) -> None:
+        """With so many requests outstanding another one would be taken for one of them."""
+        self.establish()
+        self.association._requests.update(dict.fromkeys(range(1, 65535)))
+        self.assertEqual(self.association.nextMessageID(), 65535)
+        self.association._requests[65535] = None
+        self.assertRaises(LocalProtocolError, self.association.nextMessageID)
+        self.association._requests.clear()
+
     def test_requestorMayProvideServices(self) -> None:
         """Which side requested the association does not matter for who answers."""
         self.request(requestor(self.clock, associateRQ(PROPOSED), providers=[VerificationService()]))

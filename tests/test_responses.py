@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from pydicom import Dataset
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.headvectors import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from tests.scripted import Series
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.answers import Answer
@@ -210,6 +211,20 @@ class FindTests(ConversationTestCase):
         self.endpoint.flush()
         self.assertTrue(names.closed)
 
+    def test_whoeverWaitsGivesUp(self) -> None:
+        """What comes after that is for whoever asks next; nothing is lost."""
+        names = Names(2)
+        names.gate = Deferred()
+        responses = self.find(names)
+        self.endpoint.flush()
+        waiting = anext(responses)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        names.gate.callback(None)
+        self.endpoint.flush()
+        matches = self.successResultOf(self.collect(responses))
+        self.assertEqual([str(match.PatientName) for match in matches], ["Doe^1", "Doe^2"])
+
     def test_matchThatCannotBeRead(self) -> None:
         async def broken() -> AsyncIterator[Answer]:
             yield Answer(0xFF00, UNREADABLE)
@@ -290,6 +305,13 @@ class NormalizedTests(ConversationTestCase):
 
 
 class AnswerTests(ConversationTestCase):
+    def test_anyIterator(self) -> None:
+        """It need not be a generator, with which more could be done; if it just ends, the last answer is success."""
+        association = self.serve(Scripted(Series(Answer(0xFF00, b"")), STUDY_ROOT.find), [STUDY_ROOT.find])
+        responses = association.find(STUDY_ROOT.find, named("Doe"))
+        self.assertEqual(self.successResultOf(self.collect(responses)), [Dataset()])
+        self.assertEqual(responses.final.status, 0)
+
     def test_onlyGenericResponsesHoldMore(self) -> None:
         """An answer to C-ECHO that has a data set is a fault of its provider."""
         association = self.serve(Scripted(Answer(0, b"ab"), "1.2.840.10008.1.1"), ["1.2.840.10008.1.1"])

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -21,13 +22,9 @@ from txdicom.requestor import RequestorFactory
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.testing import MemoryLink, RawPeer
-from txdicom.upperlayer.items import (
-    AsynchronousOperationsWindow,
-    ContextResult,
-    PresentationContextAC,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, UserInformation
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC
+from txdicom.upperlayer.subitems import AsynchronousOperationsWindow
 
 #: What the queue reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
 CHUNK = (1 << 18) // 16378 * 16378
@@ -183,6 +180,41 @@ class StreamTests(SendQueueTestCase):
         self.peer.link.lose()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_sourceFailsAtOnce(self) -> None:
+        """Who asked is told then as well."""
+
+        def read(size: int) -> bytes:
+            raise OSError("broken disk")
+
+        source = Source(b"")
+        source.read = read
+        self.assertIn("broken disk", str(self.failureResultOf(self.store(source), SourceError).value))
+        self.assertEqual(self.peer.send(), [AAbort(0, 0)])
+        self.peer.link.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_sourceEndsTheAssociation(self) -> None:
+        """Within any read, and whatever it gives then; nothing is waited for any more."""
+        for good in (0, 1, 2):
+            for result in (b"", bytes(CHUNK), Deferred()):
+                self.peer.link.lose()
+                self.establish()
+                reads = [bytes(CHUNK)] * good
+
+                def read(size: int, reads: list[bytes] = reads, result: Any = result) -> Any:
+                    if reads:
+                        return reads.pop()
+                    self.association.abort()
+                    return result
+
+                source = Source(b"")
+                source.read = read
+                answer = self.store(source)
+                self.peer.send()
+                self.failureResultOf(answer, AssociationAborted)
+                self.peer.link.lose()
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_answersWait(self) -> None:
         """What the peer asks meanwhile is answered behind the data set, and no more of it is read."""
         self.establish(artimTimeout=30.0)
@@ -246,6 +278,33 @@ class WindowTests(SendQueueTestCase):
         third.cancel()
         self.failureResultOf(third, AssociationAborted)
         self.assertEqual(self.peer.send(), [AAbort(0, 0)])
+
+    def test_cancelledBehindAnother(self) -> None:
+        """Of those that wait any one can be taken back."""
+        first, _, third, _ = self.echoes(4)
+        third.cancel()
+        self.failureResultOf(third, CancelledError)
+        sent = commandsIn(self.peer.send())
+        for messageID in (1, 2, 4):
+            sent += commandsIn(self.peer.send(message(ECHO_CONTEXT, CEchoRSP(messageID, 0, VERIFICATION))))
+        self.assertEqual(sent, [CEchoRQ(1), CEchoRQ(2), CEchoRQ(4)])
+        self.successResultOf(first)
+
+    def test_cancelledAtTheEnd(self) -> None:
+        """Who hears from one request that the association is over may cancel the others, which are over as well."""
+        first, second, third = self.echoes(3)
+
+        def cancelOthers(failure: Failure) -> None:
+            failure.trap(AssociationAborted)
+            second.cancel()
+            third.cancel()
+
+        first.addErrback(cancelOthers)
+        self.association.abort()
+        self.successResultOf(first)
+        for answer in (second, third):
+            self.failureResultOf(answer, CancelledError)
+        self.assertEqual(self.peer.send()[1:], [AAbort(0, 0)])
 
     def test_associationEnds(self) -> None:
         answers = self.echoes(3)

@@ -20,7 +20,7 @@ from tests.receivers import CT_CONTEXT, FILE_NAME, PROPOSED, ReceiverTestCase, d
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storescp.assembly import makeStore
-from txdicom.storescp.faults import FaultyStore
+from txdicom.storescp.faults.store import FaultyStore
 from txdicom.storescp.log.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import StartError

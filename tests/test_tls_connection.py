@@ -7,17 +7,23 @@ Tests of `txdicom.tls.connection`: who gets through the handshake, and what is s
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.tcp import Server
 from zope.interface.verify import verifyObject
 
 from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
 from tests.secured import ADDRESS, TLSPeer, TLSTestCase
-from txdicom.testing import MemoryLink, RawPeer, associateRQ
+from tests.test_upperlayer_wire import WritersReactor
+from txdicom.dimse.commands import CEchoRQ
+from txdicom.testing import MemoryLink, RawPeer, associateRQ, message
 from txdicom.tls.binding import refuseUncertifiedTitles, titlesOf
-from txdicom.tls.connection import Listener
+from txdicom.tls.connection import ConnectionCreator, Listener, secure
 from txdicom.tls.settings import PeerCertificate, RevocationCheck
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 
@@ -225,6 +231,85 @@ class OtherPeersTests(_CertificateTestCase):
         (line,) = self.logged()
         self.assertIn("127.0.0.1:50000: TLS failed: ", line)
         self.assertEqual(self.acceptor.associations, set())
+
+
+class Reads(Protocol):
+    """Notes what comes, by reads."""
+
+    def __init__(self) -> None:
+        self.reads: list[bytes] = []
+        self.lost = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Note it."""
+        self.reads.append(data)
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Note it."""
+        self.lost = True
+
+
+class ReadTests(TLSTestCase):
+    """How what has come is passed on, and how much is read."""
+
+    def test_recordsOfOneReadArePassedOnTogether(self) -> None:
+        above = Reads()
+        factory: Any = Factory()
+        factory.buildProtocol = lambda address: above
+        self.factory = secure(factory, ConnectionCreator(self.settings()), self.clock)
+        peer = self.connect(self.authority.issue())
+        for data in (b"a", b"b" * 20000):
+            peer.tls.sendall(data)
+        peer.write(b"c")
+        self.flush(peer)
+        self.assertTrue(above.reads == [b"a" + b"b" * 20000 + b"c"])
+        # What comes with the end of TLS is not lost.
+        peer.tls.sendall(b"last")
+        peer.close()
+        self.flush(peer)
+        self.assertEqual((above.reads[1:], above.lost), ([b"last"], True))
+
+    def test_littleOfWhoDoesNotWait(self) -> None:
+        """A peer that sends requests without waiting holds up nobody, whether they are in one record or in many."""
+        requests = [message(1, CEchoRQ(number)) for number in range(17)]
+        for records in (requests, [b"".join(requests)]):
+            self.serve()
+            self.tls = SSL.Connection(self.context(self.authority.issue()), None)
+            self.tls.set_connect_state()
+            transport = self.overTCP()
+            for _ in range(3):
+                with contextlib.suppress(SSL.WantReadError):
+                    self.tls.do_handshake()
+                self.converse(transport)
+            for data, size in (([associateRQ().encode()], 1 << 16), (records, 1 << 16), (requests[:1], 1 << 12)):
+                for record in data:
+                    self.tls.sendall(record)
+                self.converse(transport)
+                self.assertEqual(transport.bufferSize, size)
+
+    def overTCP(self) -> Any:
+        """Return a transport of Twisted's for a new connection, whose other end is `peer`."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.peer = socket.create_connection(server.getsockname())
+            ours, _ = server.accept()
+        self.addCleanup(self.peer.close)
+        self.addCleanup(ours.close)
+        self.peer.settimeout(0)
+        ours.setblocking(False)
+        protocol: Any = self.factory.buildProtocol(ADDRESS)
+        transport: Any = Server(ours, protocol, ("127.0.0.1", 50000), None, 1, WritersReactor())
+        protocol.makeConnection(transport)
+        return transport
+
+    def converse(self, transport: Any) -> None:
+        """Have the receiver read once, and the peer what it says to that."""
+        with contextlib.suppress(SSL.WantReadError):
+            self.peer.sendall(self.tls.bio_read(1 << 20))
+        self.assertIsNone(transport.doRead())
+        self.clock.advance(0)
+        transport.doWrite()
+        with contextlib.suppress(BlockingIOError):
+            self.tls.bio_write(self.peer.recv(1 << 20))
 
 
 class TitleTests(_CertificateTestCase):

@@ -15,7 +15,7 @@ from tests.conversations import AC, DATA, PATHS, RQ, Conversation, ConversationT
 from tests.headvectors import EXPLICIT_LITTLE
 from tests.scripted import CT, INSTANCE, PROPOSED, dataSet
 from txdicom.dimse.acceptor import AcceptorFactory
-from txdicom.errors import AssociationLost, AssociationRejected
+from txdicom.errors import AbortReason, AssociationLost, AssociationRejected, MessageError, PDUError
 from txdicom.services.storage import StorageService, store
 from txdicom.testing import RecordingStore, associateRQ, connect, requestor
 from txdicom.upperlayer.machine import State
@@ -55,6 +55,25 @@ class DropTests(ConversationTestCase):
             self.assertEqual(conversation.peer.send(pdu.encode() + DATA.encode() + AAbort(0, 0).encode()), [])
             self.assertEqual(conversation.user.data, [(1, 3, b"command")] if pdu is DATA else [])
             self.assertOver(conversation, AssociationLost)
+
+    def test_errorsBehindIt(self) -> None:
+        """What the user raises after that is told to nobody: neither the peer nor the user."""
+        for isRequestor, state, pdu, indication in (
+            (False, 2, RQ, "associationRequested"),
+            (True, 5, AC, "associationEstablished"),
+            (False, 6, DATA, "fragmentsReceived"),
+            (True, 6, AReleaseRQ(), "releaseRequested"),
+        ):
+            for error in (PDUError(AbortReason.NOT_SPECIFIED, "too late"), MessageError("too late")):
+                conversation = self.enter(isRequestor, state)
+
+                def dropAndRaise(conversation: Conversation = conversation, error: Exception = error) -> None:
+                    conversation.protocol.drop()
+                    raise error
+
+                conversation.user.reactions[indication] = dropAndRaise
+                self.assertEqual(conversation.peer.send(pdu), [])
+                self.assertOver(conversation, AssociationLost)
 
     def test_dropEndsAllThatWaits(self) -> None:
         """A decision that is not made, a peer that does not read, data that is held back."""

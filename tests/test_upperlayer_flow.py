@@ -172,6 +172,14 @@ class UnreadTests(ConversationTestCase):
         self.assertOver(conversation, AssociationTimeout)
         self.assertEqual(conversation.user.data, [])
 
+    def test_toldTwice(self) -> None:
+        """A transport that says again that its buffer is full gives the peer no more time."""
+        conversation = self.enter(False, 6)
+        for _ in range(2):
+            conversation.transport.producer.pauseProducing()
+            conversation.advance(SEND / 2)
+        self.assertOver(conversation, AssociationTimeout)
+
     def test_eachTimeAnew(self) -> None:
         """A peer that reads in time may be as slow the next time."""
         conversation = self.unread()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.conversations import ADDRESS
@@ -40,8 +41,11 @@ class WritersReactor:
         """Forget it."""
         self.writers.discard(writer)
 
+    def addReader(self, reader: Any) -> None:
+        """Tests read themselves."""
+
     def removeReader(self, reader: Any) -> None:
-        """Nobody reads here."""
+        """Likewise."""
 
 
 class WireTestCase(SynchronousTestCase):
@@ -108,19 +112,30 @@ class SendTests(WireTestCase):
             wire.sendPieces(pieces)
             self.assertEqual(self.drained(transport, peer), b"".join(pieces))
 
+    def test_piecesBehindWhatIsUnsent(self) -> None:
+        """Pieces do not overtake what the system has not taken yet."""
+        wire, transport, peer = self.wire()
+        data = bytes(range(256)) * 8192
+        wire.send(data)
+        wire.sendPieces([b"behind", b" it"])
+        self.assertEqual(self.drained(transport, peer), data + b"behind it")
+
     def test_errors(self) -> None:
         """An error is left to the transport, which meets it again in the reactor's time."""
-        wire, transport, peer = self.wire()
-        peer.close()
-        wire.send(b"abc")
-        self.assertEqual(self.reactor.writers, {transport})
-        self.assertIsInstance(transport.doWrite(), Exception)
+        for send in (lambda wire: wire.send(b"abc"), lambda wire: wire.sendPieces([b"ab", b"c"])):
+            wire, transport, peer = self.wire()
+            peer.close()
+            send(wire)
+            self.assertEqual(self.reactor.writers, {transport})
+            self.assertIsInstance(transport.doWrite(), Exception)
+            self.reactor.writers.clear()
 
     def test_goneConnection(self) -> None:
         wire, transport, peer = self.wire()
         wire.sendSoon(b"held")
         transport.connected = False
         wire.send(b"abc")
+        wire.sendPieces([b"d", b"ef"])
         self.clock.advance(0)
         self.assertEqual((self.read(peer), self.reactor.writers), (b"", set()))
 
@@ -259,3 +274,51 @@ class ReadTests(WireTestCase):
         self.drained(transport, peer)
         wire.received(USUAL)
         self.assertEqual(transport.bufferSize, LARGE)
+
+
+class BetweenTests(WireTestCase):
+    """Something stands between the connection and us, as TLS does: it writes, and we say how much is read."""
+
+    def between(self) -> tuple[Wire, Any, socket.socket]:
+        """Return a wire above what is between, the transport below that, and the peer's socket."""
+        _, transport, peer = self.wire()
+        wrapper: Any = ProtocolWrapper(WrappingFactory(Factory.forProtocol(Protocol)), Protocol())
+        wrapper.transport = transport
+        return Wire(wrapper, self.turn), transport, peer
+
+    def test_order(self) -> None:
+        wire, transport, peer = self.between()
+        wire.sendSoon(b"1")
+        wire.send(b"2")
+        wire.sendPieces([b"3", b"4"])
+        wire.release()
+        self.assertEqual(self.drained(transport, peer), b"1234")
+
+    def test_grows(self) -> None:
+        """What a full read brings is less than what was read, and at times much less."""
+        wire, transport, _ = self.between()
+        for length, size in ((USUAL // 2 - 1, USUAL), (USUAL // 2, LARGE), (LARGE - 9, LARGE), (100, USUAL)):
+            wire.received(length)
+            self.assertEqual(transport.bufferSize, size)
+        wire.received(USUAL)
+        wire.close()
+        self.assertEqual(self.turn.streams, 0)
+
+    def test_littleOfWhoDoesNotWait(self) -> None:
+        """Little is read, until a read brings much with few requests in it."""
+        wire, transport, peer = self.between()
+        for answers, length, size in (
+            (17, USUAL, SMALL),
+            (200, 4 * SMALL, SMALL),
+            (30, SMALL - 900, SMALL),
+            (1, 100, SMALL),
+            (1, 4 * SMALL, USUAL),
+            (1, USUAL, LARGE),
+            (17, LARGE, SMALL),
+        ):
+            for _ in range(answers):
+                wire.sendSoon(b"1")
+            self.drained(transport, peer)
+            wire.received(length)
+            self.assertEqual(transport.bufferSize, size)
+        self.assertEqual(self.turn.streams, 0)

@@ -133,11 +133,15 @@ class AcceptingTests(ConnectionsTestCase):
         """Make endpoints."""
         super().setUp()
         self.given: list[tuple[int, Any]] = []
+        self.room = 1000
         self.endpoints = SharedEndpoints(self.reactor, self.take)
 
-    def take(self, endpoint: int, connection: socket.socket) -> None:
-        """Take a connection; it is open, as it will not be later."""
+    def take(self, endpoint: int, connection: socket.socket) -> bool:
+        """Take a connection, if there is room; it is open, as it will not be later."""
+        if len(self.given) >= self.room:
+            return False
         self.given.append((endpoint, connection.getpeername()))
+        return True
 
     def connect(self, port: Any) -> Any:
         """Connect to a port, and return where from."""
@@ -183,7 +187,7 @@ class AcceptingTests(ConnectionsTestCase):
         port: Any = self.endpoints.listenTCP(0, Factory())
         self.endpoints.open(True)
         self.patch(self.endpoints, "_give", None)
-        port._give = lambda connection: self.endpoints.open(False)
+        port._give = lambda connection: (self.endpoints.open(False), True)[1]
         for _ in range(2):
             self.connect(port)
         port.doRead()
@@ -217,6 +221,42 @@ class AcceptingTests(ConnectionsTestCase):
         self.endpoints.open(False)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         port._socket = real
+
+    def test_nobodyTakesThem(self) -> None:
+        """A connection that nobody takes is not closed, and no other is accepted, until somebody does."""
+        port: Any = self.endpoints.listenTCP(0, Factory())
+        self.endpoints.open(True)
+        self.room = 1
+        peers = [(0, self.connect(port)) for _ in range(3)]
+        port.doRead()
+        for _ in range(3):
+            self.assertEqual((self.given, self.reactor.readers), (peers[:1], []))
+            self.reactor.advance(0.05)
+        # All workers are gone, and there are some again.
+        self.endpoints.open(False)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.endpoints.open(True)
+        self.room = 2
+        self.reactor.advance(0.05)
+        self.assertEqual((self.given, self.reactor.readers), (peers[:2], [port]))
+        self.room = 3
+        port.doRead()
+        self.assertEqual(self.given, peers)
+        self.assertEqual(self.logged.count("connections wait until a worker takes them"), 1)
+
+    def test_stopsWhileNobodyTakesThem(self) -> None:
+        """What is kept is closed."""
+        for stop in (lambda port: port.stopListening(), lambda port: port.connectionLost(Failure(ConnectionDone()))):
+            port: Any = self.endpoints.listenTCP(0, Factory())
+            self.endpoints.open(True)
+            self.room = 0
+            peer = socket.create_connection(port.getHost())
+            self.addCleanup(peer.close)
+            port.doRead()
+            stop(port)
+            peer.settimeout(5)
+            self.assertEqual(peer.recv(1), b"")
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_batches(self) -> None:
         """Others have their turn although more come."""

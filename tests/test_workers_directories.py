@@ -22,7 +22,7 @@ from txdicom.services.storage import ReceivedInstance
 from txdicom.storage.filestore import Duplicates
 from txdicom.storage.naming import TimeNames
 from txdicom.storage.sorting import StudyDirectories, byPrefix
-from txdicom.storescp.faults import FaultPlan
+from txdicom.storescp.faults.plan import FaultPlan
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.workers.decisions import Decisions, answersOf
 from txdicom.storescp.workers.directories import AskedDirectories, PlacedStore

@@ -7,5 +7,6 @@ instances are kept), `txdicom.requestor` (which sends and queries), `txdicom.sto
 and `txdicom.cli` (the command that sends). `txdicom.interfaces` has every contract.
 """
 
+#: The version of txdicom, as PEP 440 has it.
 __version__ = "0.1.0"
 __all__ = ["__version__"]

@@ -7,12 +7,15 @@ From the wire upwards::
     IUpperLayerUser       what one association tells the layer above it (PS3.8 service primitives)
     IAssociationObserver  watches associations, for logs and counts
     IServiceProvider      a service class: which contexts it offers, and how it answers a request (PS3.7)
+    IRequestingProvider   likewise, of one that needs the peer to provide something in turn
     IRequestWriter        takes the data set of one request: write*, then exactly one of commit or abort
     IDataSetWriter        likewise of an instance that is to be kept
     IDataSetSource        gives the data set of a request of ours, piece by piece
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
     IQuerySCP             answers C-FIND: gives the matches
+    IRetrieveSCP          answers C-GET and C-MOVE: tells the instances, which are then sent
+    IMoveDestination      connects to where a C-MOVE sends them
 
 And beside it, for programs that work on what a receiver stores::
 
@@ -24,7 +27,7 @@ Wherever a result may be a Deferred, it may also be a plain value or a coroutine
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.answers import Answer
     from txdicom.dimse.association import Association
     from txdicom.dimse.commands import CEchoRQ, Command
+    from txdicom.services.instances import HeldInstance, Identity
     from txdicom.services.storage import ReceivedInstance
     from txdicom.storescp.hooks.events import InstanceStored, StudyEnded
     from txdicom.upperlayer.fields import Octets
@@ -50,10 +54,13 @@ __all__ = [
     "IDataSetSource",
     "IDataSetWriter",
     "IFileWriter",
+    "IMoveDestination",
     "IPDUReceiver",
     "IQuerySCP",
     "IReceiverPlugin",
     "IRequestWriter",
+    "IRequestingProvider",
+    "IRetrieveSCP",
     "IServiceProvider",
     "IStorageSCP",
     "IUpperLayerUser",
@@ -166,6 +173,15 @@ class IServiceProvider(Interface):
         """
 
 
+class IRequestingProvider(IServiceProvider):
+    """A service class that makes requests of the peer over the same association while it answers one, as C-GET does."""
+
+    requestedContexts: Mapping[str, TransferSyntaxes] = Attribute(
+        "What it uses in the role of SCU, in the form of `presentationContexts`. It is accepted from a requestor that "
+        "proposes to be the SCP of it (PS3.7 D.3.3.4); `PresentationContext.requestorIsSCP` tells."
+    )
+
+
 class IRequestWriter(Interface):
     """
     Takes the data set of one request: `write` any number of times, then exactly one of `commit` or `abort`.
@@ -247,7 +263,12 @@ class IVerificationSCP(Interface):
     """Answers C-ECHO (PS3.4 Annex A)."""
 
     def echo(association: Association, request: CEchoRQ) -> Soon[int]:
-        """Return the status of the C-ECHO-RSP: 0x0000, or raise `DIMSEError`."""
+        """
+        Somebody wants to know whether we are there (PS3.7 9.1.5).
+
+        :return: the status of the C-ECHO-RSP: 0x0000, or one of the failures of PS3.7 9.1.5.1.4; `DIMSEError` may be
+            raised with those.
+        """
 
 
 class IStorageSCP(Interface):
@@ -257,7 +278,11 @@ class IStorageSCP(Interface):
         """
         An instance has begun to arrive; its head has been read, and its UIDs agree with the request's.
 
-        :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse (0xA700, ...).
+        :param association: who sends it: its `callingAETitle`, `calledAETitle` and `peer`.
+        :param instance: which one it is, and the attributes that the `StorageService` was told are wanted.
+        :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse with a status of
+            PS3.4 Table B.2-1, such as 0xA700 (out of resources, come again) or 0xC000 (cannot understand, never). The
+            writer has no more than `Configuration.providerTimeout` to come.
         """
 
 
@@ -327,6 +352,37 @@ class IQuerySCP(Interface):
         No more are asked for than the peer reads, and none after it has cancelled; the iterator is closed then. Raise
         `DIMSEError` to end with its status.
 
-        :param sopClassUID: the information model that is asked.
-        :param identifier: the keys, as pydicom reads them.
+        :param association: who asks: its `callingAETitle`, `calledAETitle` and `peer`.
+        :param sopClassUID: the information model that is asked (PS3.4 C.6, K.6), such as `STUDY_ROOT.find`.
+        :param identifier: the keys, as pydicom reads them, of at most `Configuration.maximumIdentifierLength` bytes.
+        """
+
+
+class IRetrieveSCP(Interface):
+    """Answers C-GET and C-MOVE (PS3.4 C.4.2 and C.4.3): says which instances are meant."""
+
+    def retrieve(association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[HeldInstance]:
+        """
+        Tell the instances that are to be sent: an ``async def`` that yields them will do.
+
+        All of them are asked for before the first is sent, because responses tell how many remain; sources are opened
+        when it is their turn. Raise `DIMSEError` to refuse: 0xA900 if the identifier does not match the SOP class,
+        0xC000 if it cannot be processed.
+
+        :param sopClassUID: the information model that is asked, and whether by C-GET or C-MOVE.
+        :param identifier: the unique keys, as pydicom reads them; unchecked.
+        """
+
+
+class IMoveDestination(Interface):
+    """Connects to one of those that a C-MOVE may have instances sent to."""
+
+    def connect(calledAETitle: str, callingAETitle: str, identities: Sequence[Identity]) -> Soon[Association]:
+        """
+        Request an association.
+
+        :param calledAETitle: the destination, as the C-MOVE names it.
+        :param callingAETitle: whom the C-MOVE was asked of.
+        :param identities: what is going to be sent; what is not accepted for one of them makes that one fail.
+        :return: the association, established. Whatever it errs with makes all instances fail. To cancel it gives up.
         """

@@ -1,20 +1,26 @@
-"""The load generator: C, because it has to be faster than what it measures. Built when it is needed, and run here."""
+"""
+The load generator, and the sink: C, because they have to be faster than what they measure. Built when they are needed,
+and run here.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.objects import Batch, pool
 
-__all__ = ["Load", "LoadGenerator", "LoadGeneratorError", "Outcome"]
+__all__ = ["Load", "LoadGenerator", "LoadGeneratorError", "Outcome", "Received", "Sink", "sink"]
 
-_SOURCE = Path(__file__).resolve().parent / "loadgen.c"
+_SOURCES = Path(__file__).resolve().parent
+#: How long a sink is waited for when its sender has ended, in seconds.
+_PATIENCE = 5.0
 
 
 class LoadGeneratorError(Exception):
@@ -103,19 +109,8 @@ class LoadGenerator:
     """
 
     def __init__(self, home: Path) -> None:
-        compiler = shutil.which("gcc") or shutil.which("cc")
-        if compiler is None:
-            raise LoadGeneratorError("there is no C compiler: install gcc")
         self._home = home
-        self._program = home / "loadgen"
-        built = subprocess.run(  # noqa: S603 - the compiler, and a file of ours
-            [compiler, "-O2", "-Wall", "-Wextra", "-o", self._program, _SOURCE],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if built.returncode or built.stderr:
-            raise LoadGeneratorError(f"the load generator cannot be built: {built.stderr}")
+        self._program = _build("loadgen", home)
         (home / "pool").write_bytes(pool())
 
     def begin(self, mode: str, port: int, associations: int, timeout: float = 30.0, **settings: object) -> Load:
@@ -127,9 +122,8 @@ class LoadGenerator:
         :param settings: of `settings.h`, with _ for -.
         """
         given = {"mode": mode, "port": port, "associations": associations, "timeout": timeout, **settings}
-        arguments = [f"{name.replace('_', '-')}={value}" for name, value in given.items()]
         process = subprocess.Popen(  # noqa: S603 - what was built here
-            [self._program, *arguments],
+            [self._program, *_arguments(given)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -139,21 +133,105 @@ class LoadGenerator:
 
     def beginStore(self, batch: Batch, port: int, associations: int, timeout: float = 30.0, **settings: object) -> Load:
         """Begin to store the objects of a batch."""
-        head = self._home / f"head-{batch.uidPrefix}"
-        head.write_bytes(batch.head)
         return self.begin(
             "store",
             port,
             associations,
             timeout,
-            head=head,
-            pool=self._home / "pool",
-            pixels=batch.kind.pixelLength,
-            uid=batch.uidPrefix,
-            uid_offset=batch.uidOffset,
             sop_class=batch.kind.sopClassUID,
+            **_objects(batch, self._home),
             **settings,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """
+    What a sink has been sent over one association.
+
+    :ivar whole: how many objects came whole, all of them different.
+    :ivar seconds: from the connection to the A-RELEASE-RQ; 0 if there was none.
+    :ivar reason: why it ended early; empty if it did not.
+    """
+
+    whole: int
+    seconds: float
+    reason: str
+
+
+class Sink:
+    """
+    A receiver that takes one association, keeps nothing, and compares everything: see `sink.c`.
+
+    :ivar port: where it listens.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.port = int(_opened(process.stdout).readline().removeprefix("ready "))
+
+    def received(self) -> Received:
+        """Tell what has come, when the sender has ended."""
+        try:
+            output, _ = self._process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            return Received(0, 0.0, "there was no association, or its connection was not closed")
+        return Received(**json.loads(output))
+
+
+@contextmanager
+def sink(batch: Batch, objects: int, longestPDU: int, home: Path) -> Iterator[Sink]:
+    """
+    Run a sink that takes objects of one batch.
+
+    :param objects: how many there are.
+    :param longestPDU: what it announces, in bytes.
+    :param home: a directory for its files; a `LoadGenerator` has to have been made there.
+    :raises LoadGeneratorError: it cannot be built.
+    """
+    settings = {"each": objects, "longest_pdu": longestPDU, **_objects(batch, home)}
+    command = [_build("sink", home), *_arguments(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - what was built here
+        try:
+            yield Sink(process)
+        finally:
+            process.kill()
+
+
+def _build(name: str, home: Path) -> Path:
+    """Compile a program, unless that has been done."""
+    program = home / name
+    if program.exists():
+        return program
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise LoadGeneratorError("there is no C compiler: install gcc")
+    built = subprocess.run(  # noqa: S603 - the compiler, and a file of ours
+        [compiler, "-O2", "-Wall", "-Wextra", "-o", program, _SOURCES / f"{name}.c"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode or built.stderr:
+        raise LoadGeneratorError(f"{name} cannot be built: {built.stderr}")
+    return program
+
+
+def _objects(batch: Batch, home: Path) -> dict[str, object]:
+    """Give the settings that say what the objects of a batch are."""
+    head = home / f"head-{batch.uidPrefix}"
+    head.write_bytes(batch.head)
+    return {
+        "head": head,
+        "pool": home / "pool",
+        "pixels": batch.kind.pixelLength,
+        "uid": batch.uidPrefix,
+        "uid_offset": batch.uidOffset,
+    }
+
+
+def _arguments(settings: Mapping[str, object]) -> list[str]:
+    return [f"{name.replace('_', '-')}={value}" for name, value in settings.items()]
 
 
 def _opened(stream: IO[str] | None) -> IO[str]:

@@ -38,7 +38,7 @@ static uint8_t *text(uint8_t *to, const char *value)
     return to + length;
 }
 
-static uint8_t *title(uint8_t *to, const char *value)
+static inline uint8_t *title(uint8_t *to, const char *value)
 {
     memset(to, ' ', 16);
     memcpy(to, value, smaller(strlen(value), 16));

@@ -7,6 +7,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import ClassVar
 
+import measured
 import migration
 import tables
 from docutils import nodes
@@ -18,7 +19,7 @@ from sphinx.util.typing import ExtensionMetadata
 from tables import optionReference
 
 #: The tables of all modules, by the names by which `code-table` knows them.
-TABLES = {**tables.TABLES, **migration.TABLES}
+TABLES = {**tables.TABLES, **migration.TABLES, **measured.TABLES}
 
 
 class CodeTable(SphinxDirective):

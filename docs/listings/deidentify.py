@@ -6,12 +6,10 @@ from dataclasses import replace
 from pydicom import Dataset
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError, MessageError, SourceError
-from txdicom.interfaces import IDataSetWriter, IStorageSCP
-from txdicom.services.collecting import CollectingWriter
+from txdicom.services.collecting import CollectingStore
 from txdicom.services.datasets import decodeDataSet, encodeDataSet
 from txdicom.soon import settled
 
@@ -21,15 +19,12 @@ IMAGE = 0x0028  # the group that tells how pixels are to be read; what is text i
 TEXT = {"LO", "LT", "PN", "SH", "SQ", "ST", "UC", "UN", "UR", "UT"}
 
 
-@implementer(IStorageSCP)
-class DeidentifyingStore:
+class DeidentifyingStore(CollectingStore):
     """Keeps what is listed above and the image itself, and nothing else; who has the key can tell who is who."""
 
     def __init__(self, store, key, maximumLength=1 << 28, inThread=deferToThread):
-        self.inner, self.key, self.maximumLength, self.inThread = store, key, maximumLength, inThread
-
-    def store(self, association, instance):
-        return DeidentifyingWriter(lambda data: self.keep(association, instance, data), self.maximumLength)
+        super().__init__(self.keep, maximumLength)
+        self.inner, self.key, self.inThread = store, key, inThread
 
     def newUID(self, uid):
         return f"2.25.{int.from_bytes(hmac.digest(self.key, str(uid).encode(), 'sha256')[:16])}"
@@ -59,8 +54,3 @@ class DeidentifyingStore:
             writer.abort(Failure())
             raise
         return await settled(writer.commit())
-
-
-@implementer(IDataSetWriter)
-class DeidentifyingWriter(CollectingWriter):
-    """Holds an instance until it is whole."""

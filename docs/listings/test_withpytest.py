@@ -1,7 +1,6 @@
 """The store of `tally`, tested with pytest: an acceptor and a requestor as a fixture."""
 
 import pytest
-from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 from tally import TallyStore
 from twisted.internet.task import Clock
@@ -10,7 +9,7 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.status import Status
 from txdicom.requestor import connect
 from txdicom.services.storage import StorageService
-from txdicom.testing import MemoryEndpoint
+from txdicom.testing import MemoryEndpoint, exampleDataSet
 
 
 class Pair:
@@ -40,9 +39,4 @@ def pair():
 
 @pytest.mark.parametrize(("comment", "status"), [("short", Status.SUCCESS), ("long" * 50, Status.OUT_OF_RESOURCES)])
 def test_limit(pair, comment, status):
-    instance = Dataset()
-    instance.SOPClassUID = CTImageStorage
-    instance.SOPInstanceUID = "1.2.3"
-    instance.ImageComments = comment
-    instance.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
-    assert pair.result(pair.association.store(instance)).status == status
+    assert pair.result(pair.association.store(exampleDataSet(ImageComments=comment))).status == status

@@ -24,7 +24,7 @@ from txdicom.interfaces import IRequestWriter
 if TYPE_CHECKING:
     from txdicom.dimse.operation import Operation
 
-__all__ = ["Answer", "GivenAnswer", "answerEach"]
+__all__ = ["Answer", "GivenAnswer", "answerEach", "closeEach"]
 
 _DATA_SET_PRESENT = 0x0000
 
@@ -74,7 +74,7 @@ class GivenAnswer:
     def abort(self, reason: Failure) -> None:
         """There will be no answer."""
         if not isinstance(self._answer, Answer):
-            Deferred.fromCoroutine(_close(self._answer)).addErrback(lambda _: None)
+            Deferred.fromCoroutine(closeEach(self._answer)).addErrback(lambda _: None)
 
 
 async def answerEach(operation: Operation, answers: AsyncIterator[Answer]) -> Answer | int:
@@ -91,11 +91,12 @@ async def answerEach(operation: Operation, answers: AsyncIterator[Answer]) -> An
                 return Status.CANCEL
             await operation.answerPending(answer)
     finally:
-        await _close(answers)
+        await closeEach(answers)
     return Status.CANCEL if operation.cancelled else Status.SUCCESS
 
 
-async def _close(answers: AsyncIterator[Answer]) -> None:
+async def closeEach(answers: AsyncIterator[object]) -> None:
+    """Tell an iterator that no more will be asked for."""
     close = getattr(answers, "aclose", None)
     if close is not None:
         await close()

@@ -129,14 +129,34 @@ class Association:
         return self._configuration.maximumIdentifierLength
 
     @property
+    def configuration(self) -> Configuration:
+        """Lengths and times."""
+        return self._configuration
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What timers run on."""
+        return self._clock
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the peer has asked to end early what is being answered now (C-CANCEL)."""
+        return self._operation is not None and self._operation.cancelled
+
+    @property
     def peerIsDue(self) -> bool:
         """Whether the peer has begun something that it has to finish."""
         return self._reader.inMessage or self.protocol.inPDU
 
     @property
     def weAreDue(self) -> bool:
-        """Whether the peer has to wait for us: an answer is outstanding, or nothing is read for the moment."""
-        return self.protocol.receivingPaused or (self._operation is not None and not self._reader.inMessage)
+        """
+        Whether the peer has to wait for us: nothing is read for the moment, or an answer is outstanding for which we do
+        not need an answer of the peer's in turn, as for a C-GET.
+        """
+        return self.protocol.receivingPaused or (
+            self._operation is not None and not self._reader.inMessage and not self.responseIsDue
+        )
 
     @property
     def responseIsDue(self) -> bool:
@@ -237,6 +257,8 @@ class Association:
             return
         if self._operation is None:
             self._startOperation(context, request)
+        elif self._requests and not self.protocol.isRequestor:
+            raise MessageError("a request came in the midst of one that has to be answered in turn")
         else:
             self._queued = (context, request)
             self.protocol.pauseReceiving(_QUEUED)
@@ -304,8 +326,7 @@ class Association:
 
     def keepWaiting(self, timer: IDelayedCall) -> None:
         """A part of what is waited for is there: the time for the rest begins anew."""
-        if timer.active():
-            timer.reset(self._configuration.providerTimeout)
+        timer.reset(self._configuration.providerTimeout)
 
     def stopWaiting(self, timer: IDelayedCall) -> None:
         """What was waited for is there."""
@@ -333,9 +354,8 @@ class Association:
         for context in self.contexts.values():
             if context.abstractSyntax == abstractSyntax and transferSyntax in (None, context.transferSyntax):
                 return context
-        raise LocalProtocolError(
-            f"no presentation context was accepted for {abstractSyntax}, {transferSyntax or 'any'}"
-        )
+        inSyntax = "" if transferSyntax is None else f" in {transferSyntax}"
+        raise LocalProtocolError(f"no presentation context was accepted for {abstractSyntax}{inSyntax}")
 
     def nextMessageID(self) -> int:
         """Return a message ID that no outstanding request has, 1 to 65535; raises `LocalProtocolError` without one."""
@@ -375,9 +395,13 @@ class Association:
         :param receiver: told of the responses; it calls `requestFinished` at the last one.
         :raises LocalProtocolError: there is no established association.
         """
-        if self._endReason is not None:
+        if self.endReason is not None:
             raise LocalProtocolError("the association is over")
         self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
+        if self._endReason is not None:
+            # The data set's source has ended the association.
+            receiver.requestFailed(self._endReason)
+            return
         self._requests[command.messageID] = receiver
         self._watchdog.expectResponse()
         if self._observer is not None:

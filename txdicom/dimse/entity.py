@@ -43,6 +43,7 @@ class ApplicationEntity:
     ) -> AAssociateAC | AAssociateRJ:
         policy = AcceptorPolicy(
             presentationContexts=self.services.presentationContexts,
+            requestedContexts=self.services.requestedContexts,
             maximumLength=configuration.maximumPDULength,
             implementationClassUID=configuration.implementationClassUID,
             implementationVersionName=configuration.implementationVersionName,

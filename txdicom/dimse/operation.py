@@ -202,12 +202,14 @@ class Operation:
     def _commit(self) -> None:
         if self._over:
             return
-        if self._answer is not None:
-            self._association.respond(self.context, self._answer)
+        writer = self._writer
+        if writer is None:
+            # Then there is an answer, of whoever refused.
+            self._association.respond(self.context, cast("Response", self._answer))
             self._association.operationFinished()
-        elif self._writer is not None:
+        else:
             self._committing = True
-            self._attempt(self._committed, False, self._writer.commit)
+            self._attempt(self._committed, False, writer.commit)
 
     def _committed(self, result: object) -> None:
         if not isinstance(result, int) and isinstance(result, AsyncIterator):

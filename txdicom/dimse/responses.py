@@ -109,7 +109,8 @@ class Responses(Generic[_T]):
         self._messageID = command.messageID
         self._interpret = interpret
         self.final: Response | None = None
-        self._response: Response | None = None
+        # The last that has come, set before its data set comes.
+        self._response: Response
         self._dataSet = bytearray()
         self._items: deque[_T] = deque()
         self._waiting: Deferred[_T] | None = None
@@ -155,8 +156,7 @@ class Responses(Generic[_T]):
     def dataSetReceived(self) -> None:
         """It is complete."""
         dataSet, self._dataSet = bytes(self._dataSet), bytearray()
-        if self._response is not None:
-            self._take(self._response, dataSet)
+        self._take(self._response, dataSet)
 
     def requestFailed(self, reason: Failure) -> None:
         """No more will come."""
@@ -164,7 +164,6 @@ class Responses(Generic[_T]):
         self._give()
 
     def _take(self, response: Response, dataSet: bytes | None) -> None:
-        self._response = None
         item = self._interpret(response, dataSet)
         if item is not None:
             self._items.append(item)

@@ -127,12 +127,22 @@ class SendQueue:
 
     def _begin(self, contextID: int, command: bytes, source: IDataSetSource) -> None:
         self._association.protocol.streaming = True
+        streaming: Deferred[None] | None = None
+
+        def cancel(_: object) -> None:
+            if streaming is not None:
+                streaming.cancel()
+
         # Known before it starts, for it may be over when it returns.
-        waiting: Deferred[None] = Deferred(lambda _: streaming.cancel())
+        waiting: Deferred[None] = Deferred(cancel)
         waiting.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._streaming = waiting
         streaming = Deferred.fromCoroutine(self._stream(contextID, command, source))
-        streaming.addCallbacks(self._sent, self._broken, callbackArgs=(waiting,), errbackArgs=(waiting,))
+        if self._streaming is not waiting:
+            # The source itself has ended the association.
+            streaming.cancel()
+        # One that was stopped does not get to its end: it is cancelled, or may send nothing more.
+        streaming.addCallbacks(self._sent, self._broken, errbackArgs=(waiting,))
 
     async def _stream(self, contextID: int, command: bytes, source: IDataSetSource) -> None:
         protocol = self._association.protocol
@@ -161,9 +171,7 @@ class SendQueue:
                 self._association.stopWaiting(timer)
         return reading
 
-    def _sent(self, _: None, waiting: Deferred[None]) -> None:
-        if self._streaming is not waiting:
-            return
+    def _sent(self, _: None) -> None:
         self._streaming = None
         protocol = self._association.protocol
         protocol.streaming = False

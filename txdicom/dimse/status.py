@@ -106,6 +106,8 @@ _CATEGORIES: dict[int, StatusCategory] = {
 
 # The few that need other words than their names.
 _WORDINGS: dict[int, str] = {
+    # Of Query/Retrieve alone (PS3.4 C.4.2.1.5).
+    0xA801: "move destination unknown",
     Status.INVALID_SOP_INSTANCE: "invalid SOP instance UID",
     Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS_WARNING: "data set does not match SOP class",
     Status.PENDING_WARNING: "pending, optional keys not supported",

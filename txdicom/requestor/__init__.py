@@ -1,17 +1,20 @@
 """
 The requestor's side: `connect` to a peer, and send, query and retrieve over the `RequestorAssociation` it gives.
 
-`RequestorFactory` is for those who connect by themselves, `AssociationService` keeps an association going, and
-`contextsFor` tells what has to be proposed for instances that are to be sent.
+`RequestorFactory` is for those who connect by themselves, `AssociationService` keeps an association going,
+`contextsFor` tells what has to be proposed for instances that are to be sent, and a `Destination` is where a C-MOVE
+that we are asked for may have them sent.
 """
 
 from txdicom.requestor.association import RequestorAssociation
 from txdicom.requestor.connecting import RequestorFactory, connect
+from txdicom.requestor.destination import Destination
 from txdicom.requestor.proposing import contextsFor, proposalsFor
 from txdicom.requestor.reconnecting import AssociationService
 
 __all__ = [
     "AssociationService",
+    "Destination",
     "RequestorAssociation",
     "RequestorFactory",
     "connect",

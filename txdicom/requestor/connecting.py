@@ -16,9 +16,10 @@ from txdicom.requestor.association import RequestorAssociation
 from txdicom.requestor.proposing import Contexts, Proposal, contextsFor, encodeContexts, listContexts
 from txdicom.services.instances import Identity, Source, identify
 from txdicom.storage.disk import Disk
-from txdicom.upperlayer.items import AsynchronousOperationsWindow, RoleSelection, UserIdentityRQ, UserInformation
+from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAssociateRQ
 from txdicom.upperlayer.protocol import UpperLayerProtocol
+from txdicom.upperlayer.subitems import AsynchronousOperationsWindow, RoleSelection, UserIdentityRQ
 
 __all__ = ["RequestorFactory", "RequestorProtocol", "connect", "establish"]
 

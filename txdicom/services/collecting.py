@@ -1,21 +1,30 @@
-"""Requests whose data set is small and wanted whole, as of a query: `CollectingWriter`."""
+"""
+What is small and wanted whole: the data set of a query by `CollectingWriter` and `collectIdentifier`, an instance by
+`CollectingStore`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.dimse.status import Status
-from txdicom.errors import DIMSEError
-from txdicom.interfaces import IRequestWriter, Soon
+from txdicom.errors import DIMSEError, MessageError
+from txdicom.interfaces import IDataSetWriter, IRequestWriter, IStorageSCP, Soon
+from txdicom.services.datasets import decodeDataSet
 
 if TYPE_CHECKING:
-    from txdicom.dimse.answers import Answer
+    from pydicom import Dataset
 
-__all__ = ["CollectingWriter"]
+    from txdicom.dimse.answers import Answer
+    from txdicom.dimse.association import Association
+    from txdicom.services.storage import ReceivedInstance
+    from txdicom.upperlayer.negotiation import PresentationContext
+
+__all__ = ["CollectingStore", "CollectingWriter", "collectIdentifier"]
 
 
 @implementer(IRequestWriter)
@@ -50,3 +59,52 @@ class CollectingWriter:
     def abort(self, reason: Failure) -> None:
         """It will not be."""
         self._dataSet.clear()
+
+
+def collectIdentifier(
+    association: Association, context: PresentationContext, answers: Callable[[Dataset], AsyncIterator[Answer]]
+) -> CollectingWriter:
+    """
+    Take the identifier of a request; one that cannot be read is answered 0xC000.
+
+    :param answers: called with it; gives the answers.
+    """
+
+    def answer(identifier: bytes) -> AsyncIterator[Answer]:
+        try:
+            decoded = decodeDataSet(identifier, context.transferSyntax)
+        except MessageError as error:
+            raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
+        return answers(decoded)
+
+    return CollectingWriter(answer, association.maximumIdentifierLength)
+
+
+@implementer(IStorageSCP)
+class CollectingStore:
+    """
+    A store for instances that are wanted whole: each is held in memory, and given to a function when it is complete.
+
+    :param keep: called with the association, the instance and its data set as it was encoded, for which
+        `txdicom.services.datasets.decodeDataSet` gives pydicom's. It returns the status, now or later, as
+        `IDataSetWriter.commit` does, or raises `DIMSEError`.
+    :param maximumLength: of a data set, in bytes; a longer one is answered 0xA700. Each association may hold as much.
+    """
+
+    def __init__(
+        self, keep: Callable[[Association, ReceivedInstance, bytes], Soon[int]], maximumLength: int = 1 << 28
+    ) -> None:
+        self._keep = keep
+        self._maximumLength = maximumLength
+
+    def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
+        """Begin to hold one."""
+        return _InstanceCollector(lambda dataSet: self._keep(association, instance, dataSet), self._maximumLength)
+
+
+@implementer(IDataSetWriter)
+class _InstanceCollector(CollectingWriter):
+    """Holds an instance; what it is answered with is a status."""
+
+    def commit(self) -> Soon[int]:
+        return cast("Soon[int]", super().commit())

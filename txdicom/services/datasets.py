@@ -36,8 +36,10 @@ _NUMBERS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 def decodeDataSet(data: bytes, transferSyntaxUID: str) -> Dataset:
     """
-    Decode an identifier or another small data set whole.
+    Decode an identifier or another small data set whole; one that is large takes long, and belongs into a thread.
 
+    :param data: without preamble and file meta information, as a message carries it.
+    :param transferSyntaxUID: how it is encoded; of compressed pixel data only the rest is decoded.
     :raises MessageError: pydicom cannot read it.
     """
     from pydicom.filereader import read_dataset

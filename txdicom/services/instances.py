@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from struct import Struct
 from threading import RLock
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 from txdicom.errors import SourceError
 from txdicom.services.datasets import convert, encodeDataSet
@@ -30,7 +30,7 @@ from txdicom.upperlayer.fields import Octets
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["Identity", "OpenInstance", "Source", "identify", "openInstance"]
+__all__ = ["HeldInstance", "Identity", "OpenInstance", "Source", "identify", "openInstance"]
 
 #: What an instance may be given as: the path of a file, a binary file at its first byte, or a data set of pydicom's.
 Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Dataset"
@@ -66,6 +66,19 @@ class Identity:
     sopClassUID: str
     sopInstanceUID: str
     transferSyntaxUID: str
+
+
+class HeldInstance(NamedTuple):
+    """
+    An instance that a `txdicom.interfaces.IRetrieveSCP` can have sent.
+
+    :ivar identity: which one, as an index has it, or `identify` finds out.
+    :ivar source: where it is, as a rule a path; opened when it is its turn. If another instance is found there, this
+        one has failed.
+    """
+
+    identity: Identity
+    source: Source
 
 
 class OpenInstance:
@@ -170,12 +183,19 @@ class OpenInstance:
             raise SourceError("it is no DICOM file, or has no data set")
         if not transferSyntaxUID:
             transferSyntaxUID = _guess(self._head)
+        try:
+            uids = _identityIn(self._head, transferSyntaxUID)
+        except SourceError as error:
+            if start == 0:
+                # Nothing says that it is one; what is wrong with it as a data set would only puzzle.
+                raise SourceError("it is no DICOM file") from error
+            raise
         if (self._length(len(first)) - start) % 2:
             # Nothing of an odd length may be sent; what follows the end of a deflated stream is ignored (PS3.5 A.5).
             if transferSyntaxUID != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
                 raise SourceError("its data set has an odd number of bytes")
             self._padding = b"\0"
-        return Identity(*_identityIn(self._head, transferSyntaxUID), transferSyntaxUID)
+        return Identity(*uids, transferSyntaxUID)
 
     def _length(self, known: int) -> int:
         """Tell how long the file is; of one that was given open, and has not been read to its end, it is not known."""

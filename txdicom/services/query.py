@@ -1,6 +1,6 @@
 """
 The Query/Retrieve service classes and their like (PS3.4 Annexes C and K): C-FIND, C-MOVE and C-GET asked, and C-FIND
-answered.
+answered. `txdicom.services.retrieval` answers the others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zope.interface import implementer
 
-from txdicom.dimse.answers import Answer
+from txdicom.dimse.answers import Answer, closeEach
 from txdicom.dimse.commands import (
     DATA_SET_PRESENT,
     CommandField,
@@ -23,9 +23,8 @@ from txdicom.dimse.commands import (
 from txdicom.dimse.elements import ELEMENTS, Tag
 from txdicom.dimse.responses import Responses
 from txdicom.dimse.status import Status
-from txdicom.errors import DIMSEError, MessageError
 from txdicom.interfaces import IQuerySCP, IRequestWriter, IServiceProvider
-from txdicom.services.collecting import CollectingWriter
+from txdicom.services.collecting import collectIdentifier
 from txdicom.services.datasets import decodeDataSet, encodeDataSet
 from txdicom.uids import UNCOMPRESSED_TRANSFER_SYNTAXES
 
@@ -107,21 +106,19 @@ class QueryService:
         self, association: Association, context: PresentationContext, request: GenericCommand
     ) -> IRequestWriter:
         """Take the identifier, then have the matches found."""
-
-        def answer(identifier: bytes) -> AsyncIterator[Answer]:
-            try:
-                decoded = decodeDataSet(identifier, context.transferSyntax)
-            except MessageError as error:
-                raise DIMSEError(Status.CANNOT_UNDERSTAND, str(error)) from error
-            return self._matches(association, context, request, decoded)
-
-        return CollectingWriter(answer, association.maximumIdentifierLength)
+        return collectIdentifier(
+            association, context, lambda identifier: self._matches(association, context, request, identifier)
+        )
 
     async def _matches(
         self, association: Association, context: PresentationContext, request: GenericCommand, identifier: Dataset
     ) -> AsyncIterator[Answer]:
-        async for match in self._provider.find(association, request.affectedSOPClassUID or "", identifier):
-            yield Answer(Status.PENDING, encodeDataSet(match, context.transferSyntax))
+        matches = self._provider.find(association, request.affectedSOPClassUID or "", identifier)
+        try:
+            async for match in matches:
+                yield Answer(Status.PENDING, encodeDataSet(match, context.transferSyntax))
+        finally:
+            await closeEach(matches)
 
 
 def find(association: Association, sopClassUID: str, identifier: Dataset, priority: int = 0) -> Responses[Dataset]:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from txdicom.dimse.commands import CStoreRQ, CStoreRSP
-from txdicom.errors import LocalProtocolError
+from txdicom.errors import LocalProtocolError, SourceError
 from txdicom.interfaces import IDataSetSource
 from txdicom.services.datasets import CONVERTIBLE
 from txdicom.services.instances import Identity, OpenInstance, Source, openInstance
@@ -40,6 +40,7 @@ async def send(
     disk: IWaiting,
     priority: int = 0,
     moveOriginator: tuple[str, int] | None = None,
+    sopInstanceUID: str | None = None,
 ) -> CStoreRSP:
     """
     Send an instance and wait for the response.
@@ -50,14 +51,17 @@ async def send(
     :param disk: for all that waits for a disk, or computes.
     :param priority: 0 medium, 1 high, 2 low.
     :param moveOriginator: AE title and message ID of the C-MOVE that this is for.
-    :raises SourceError: it cannot be read, or is no instance, or cannot be converted; the association is aborted only
-        if that is found out in the midst of sending.
+    :param sopInstanceUID: which instance it has to be; None sends whichever it is.
+    :raises SourceError: it cannot be read, or is no instance or another one, or cannot be converted; the association is
+        aborted only if that is found out in the midst of sending.
     :raises LocalProtocolError: the peer has accepted nothing that it could be sent in; or the association is over.
     """
     opening = disk.soon(lambda: openInstance(source))
     instance = await opening if isinstance(opening, Deferred) else opening
     try:
         identity = instance.identity
+        if sopInstanceUID not in (None, identity.sopInstanceUID):
+            raise SourceError(f"it is another instance, {identity.sopInstanceUID}")
         context = chooseContext(association, identity)
         if instance.dataSet is not None or context.transferSyntax != identity.transferSyntaxUID:
             await disk.inThread(lambda: instance.encodeAs(context.transferSyntax))
@@ -77,12 +81,15 @@ def chooseContext(association: Association, identity: Identity) -> PresentationC
     """
     Find the accepted presentation context to send an instance in: that of its own transfer syntax if there is one.
 
+    An acceptor sends only where it was agreed that the requestor is the SCP.
+
     :raises LocalProtocolError: there is none that it could be converted to either.
     """
     accepted = {
         context.transferSyntax: context
         for context in association.contexts.values()
         if context.abstractSyntax == identity.sopClassUID
+        and (context.requestorIsSCP or association.protocol.isRequestor)
     }
     for transferSyntaxUID in (identity.transferSyntaxUID, *CONVERTIBLE):
         if transferSyntaxUID in accepted:

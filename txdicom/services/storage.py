@@ -25,6 +25,7 @@ from txdicom.errors import DIMSEError
 from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
 from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, uidValue
+from txdicom.services.text import SPECIFIC_CHARACTER_SET, TEXT_VRS, tagOf, textOf
 from txdicom.soon import isLater
 from txdicom.uids import STORAGE_SOP_CLASSES, UNCOMPRESSED_TRANSFER_SYNTAXES, isValidUID
 
@@ -54,7 +55,8 @@ class ReceivedInstance:
     :ivar sopInstanceUID: likewise; digits and dots only, at most 64 of them, so it may be part of a file name.
     :ivar transferSyntaxUID: how the data set is encoded.
     :ivar request: the C-STORE-RQ.
-    :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came.
+    :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came. There is no
+        more in it than the UIDs and what the `StorageService` was told is `wanted`.
     """
 
     sopClassUID: str
@@ -62,6 +64,23 @@ class ReceivedInstance:
     transferSyntaxUID: str
     request: CStoreRQ
     attributes: Mapping[int, bytes]
+
+    def text(self, keyword: str) -> str:
+        """
+        Decode one of the `attributes`, by the Specific Character Set that came before it.
+
+        :param keyword: of an element of text (PS3.6 clause 6), such as ``PatientID``.
+        :return: the value without padding; where there are several, with backslashes between them. It is empty if the
+            data set does not have it, or the `StorageService` was not told that it is `wanted`.
+        :raises ValueError: the data dictionary has no such keyword, or its elements are not text.
+        """
+        from pydicom.datadict import dictionary_VR
+
+        tag = tagOf(keyword)
+        vr = dictionary_VR(tag)
+        if vr not in TEXT_VRS:
+            raise ValueError(f"{keyword} is not text, but of VR {vr}")
+        return textOf(self.attributes.get(tag, b""), vr, self.attributes.get(SPECIFIC_CHARACTER_SET, b"")).strip()
 
 
 @implementer(IServiceProvider)
@@ -73,9 +92,11 @@ class StorageService:
     :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
         well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
-    :param wanted: tags (0xGGGGEEEE) of more elements that the provider would like to find in
-        `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than 1024 bytes,
-        are missing there. Only with such tags is more of a data set read than its UIDs.
+    :param wanted: keywords, such as ``PatientID``, or tags (0xGGGGEEEE) of more elements that the provider would like
+        to find in `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than
+        1024 bytes, are missing there. Only with such is more of a data set read than its UIDs. A keyword brings
+        Specific Character Set with it, which `ReceivedInstance.text` needs.
+    :raises ValueError: one of `wanted` is no keyword of the data dictionary.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -85,10 +106,10 @@ class StorageService:
         provider: IStorageSCP,
         sopClasses: Sequence[str] | Mapping[str, TransferSyntaxes] = STORAGE_SOP_CLASSES,
         transferSyntaxes: Sequence[str | frozenset[str]] = UNCOMPRESSED_TRANSFER_SYNTAXES,
-        wanted: Collection[int] = (),
+        wanted: Collection[int | str] = (),
     ) -> None:
         self._provider = provider
-        self._wanted = frozenset(wanted)
+        self._wanted = _tagsOf(wanted)
         self.presentationContexts: Mapping[str, TransferSyntaxes] = (
             sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
         )
@@ -102,6 +123,11 @@ class StorageService:
                 Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
             )
         return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
+
+
+def _tagsOf(wanted: Collection[int | str]) -> frozenset[int]:
+    tags = frozenset(tagOf(each) if isinstance(each, str) else each for each in wanted)
+    return tags | {SPECIFIC_CHARACTER_SET} if any(isinstance(each, str) for each in wanted) else tags
 
 
 @implementer(IDataSetWriter)

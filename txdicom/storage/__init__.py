@@ -1,0 +1,1 @@
+"""Where instances go: the format of files, their names, stores, and the disk."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from txdicom.services.storage import ReceivedInstance
-from txdicom.storage.text import SPECIFIC_CHARACTER_SET, TEXT_VRS, textOf
+from txdicom.services.text import SPECIFIC_CHARACTER_SET, TEXT_VRS, textOf
 
 __all__ = ["PathTemplate", "TemplateError"]
 

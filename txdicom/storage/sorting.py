@@ -17,8 +17,8 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.services.head import uidValue
 from txdicom.services.storage import ReceivedInstance
+from txdicom.services.text import SPECIFIC_CHARACTER_SET, textOf
 from txdicom.storage.naming import NameOf, timestamp
-from txdicom.storage.text import SPECIFIC_CHARACTER_SET, textOf
 from txdicom.uids import isValidUID
 
 __all__ = ["BY_PATIENT_NAME", "BY_STUDY", "StudyDirectories", "byPatientName", "byPrefix", "byStudyUID", "studyOf"]

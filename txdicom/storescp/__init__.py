@@ -1,0 +1,1 @@
+"""The receiver that twistd runs: options, the service, log, hooks, TLS, workers."""

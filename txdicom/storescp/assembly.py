@@ -30,7 +30,8 @@ from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import DiscardingStore, FileStore
 from txdicom.storage.naming import Naming
-from txdicom.storescp.faults import FaultyStore, longestDelay
+from txdicom.storescp.faults.plan import longestDelay
+from txdicom.storescp.faults.store import FaultyStore
 from txdicom.storescp.files import makeDuplicates, makeForm
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.command import CommandPlugin

@@ -30,6 +30,7 @@ __all__ = ["ListeningService", "ReceiverService", "StartError", "hurried"]
 
 #: How many seconds peers have at the very end to hear that their association was aborted, and to close.
 _PATIENCE = 1.0
+_STDIN = 0
 
 _log = Logger("storescp")
 
@@ -61,7 +62,7 @@ class ListeningService(MultiService):
     :param descriptions: endpoint strings (`twisted.internet.endpoints.serverFromString`).
     :param factory: builds the protocols of connections.
     :param files: the store to open before anything comes, if it is one that has to be; or several.
-    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
+    :param reload: called when the process gets SIGHUP; None if nothing comes of that.
     """
 
     def __init__(
@@ -114,7 +115,9 @@ class ListeningService(MultiService):
             if self._files is not None:
                 self._files.close()
             raise _failed(_sentence(error)) from error
-        if self._reload is not None and threading.current_thread() is threading.main_thread():
+        # Without anything to read again it is still not to end a receiver, unless it is one whose terminal is gone.
+        isWanted = self._reload is not None or not os.isatty(_STDIN)
+        if isWanted and threading.current_thread() is threading.main_thread():
             self._beforeHangup = signal.signal(signal.SIGHUP, self._hungUp)
 
     async def _stopListening(self) -> None:
@@ -123,7 +126,7 @@ class ListeningService(MultiService):
             signal.signal(signal.SIGHUP, self._beforeHangup)
 
     def _hungUp(self, number: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self._reload)
+        self._reactor.callFromThread(self._reload or _nothingToReload)
 
 
 class ReceiverService(ListeningService):
@@ -134,7 +137,7 @@ class ReceiverService(ListeningService):
     :param files: the store to close at the end, if it is one that has to be; or several.
     :param grace: how many seconds messages may take to finish when the service stops, and then commands and plugins.
     :param listener: what serves the connections; by itself the factory, and else something around it.
-    :param reload: called when the process gets SIGHUP; None leaves that signal alone.
+    :param reload: called when the process gets SIGHUP; None if nothing comes of that.
     :param announcer: tells commands and plugins of what is received, and in the end of what they have not heard yet.
     """
 
@@ -202,6 +205,10 @@ def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _nothingToReload() -> None:
+    _log.info("SIGHUP changes nothing without TLS")
 
 
 def _failed(sentence: str) -> StartError:

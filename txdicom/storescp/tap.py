@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, LogPublisher
+from twisted.python.usage import UsageError
 
 from txdicom.storescp.assembly import (
     makeConnectionCreator,
@@ -87,7 +89,7 @@ def _makeParent(options: Options, reactor: Any, titles: Titles, creator: Connect
         options.arguments,
         makeAnswers(options, titles),
         _spawn,
-        reloads=creator is not None,
+        prepareTLS=None if creator is None else partial(makeConnectionCreator, options),
         announcer=titles.announcer,
     )
 
@@ -118,11 +120,15 @@ def runWorker() -> None:
 
     worker = Worker(reactor)
     options = Options()
-    options.parseOptions(worker.order.arguments)
-    # The parent has told what is wrong with them.
-    loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
-    titles = makeTitles(options, reactor, worker.share)
-    creator = makeConnectionCreator(options)
+    try:
+        options.parseOptions(worker.order.arguments)
+        # The parent has told what is wrong with them.
+        loadDictionaries(os.environ.get("DCMDICTPATH"), Logger("storescp", observer=LogPublisher()))
+        titles = makeTitles(options, reactor, worker.share)
+        creator = makeConnectionCreator(options)
+    except (UsageError, DictionaryError, TLSError, ValueError, OSError) as error:
+        # It was all right for the parent, but that was somebody else, or before.
+        raise StartError(str(error), sys.stderr) from error
     clock = IReactorTime(reactor)
     factory = makeFactory(options, titles.parts[""].providers, titles.entities, clock, worker.share)
     listener = makeListener(factory, creator, clock)

@@ -26,7 +26,7 @@ from txdicom.storescp.assembly import (
     makeProviders,
     makeStore,
 )
-from txdicom.storescp.faults import FaultPlan
+from txdicom.storescp.faults.plan import FaultPlan
 from txdicom.storescp.files import makeBeginning, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers

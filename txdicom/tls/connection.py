@@ -89,6 +89,8 @@ class Transport(BufferingTLSTransport):
             return
         self._begun = True
         super().dataReceived(data)
+        listener: Any = self.wrappedProtocol
+        listener.passOn()
 
     def certificateIsBad(self, certificate: Any, number: int) -> None:
         """Let the listener know, who is there when the connection is lost."""
@@ -131,7 +133,7 @@ class ListenerFactory(Factory):
 @implementer(IHandshakeListener)
 class Listener(Protocol):
     """
-    Stands before the upper layer's protocol; data does not pass through it.
+    Stands before the upper layer's protocol, which gets in one piece what one read has brought, and not by records.
 
     :param protocol: the upper layer's.
     :ivar protocol: likewise.
@@ -141,7 +143,7 @@ class Listener(Protocol):
 
     def __init__(self, protocol: Any) -> None:
         self.protocol = protocol
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        self._records: list[bytes] = []
         self._secured = False
         self._fault = ""
 
@@ -154,12 +156,24 @@ class Listener(Protocol):
         """The peer is who it has to be; the upper layer may hear from it."""
         self._secured = True
 
+    def dataReceived(self, data: bytes) -> None:
+        """Keep what a record holds, until all of the read has been decrypted."""
+        self._records.append(data)
+
+    def passOn(self) -> None:
+        """Give the upper layer what has come."""
+        if self._records:
+            data = b"".join(self._records)
+            self._records.clear()
+            self.protocol.dataReceived(data)
+
     def certificateIsBad(self, certificate: Any, number: int) -> None:
         """Take note of what is wrong with a certificate, the peer's or one of its authorities'."""
         self._fault = self._fault or certificateFault(certificate, number)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why there is no TLS, if that is why, and tell the upper layer."""
+        self.passOn()
         if isinstance(reason.value, SSL.Error):
             reason = Failure(AssociationLost(self._fault or connectionFault(reason.value)))
         self.protocol.connectionLost(self.ended(reason))

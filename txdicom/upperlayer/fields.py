@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Final, TypeAlias
 
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError
@@ -16,6 +17,7 @@ from txdicom.errors import AbortReason, LocalProtocolError, PDUError
 __all__ = [
     "MAX_UID_LENGTH",
     "FieldReader",
+    "ItemType",
     "Octets",
     "decodeUID",
     "encodeCounted",
@@ -33,6 +35,26 @@ Octets: TypeAlias = bytes | memoryview
 MAX_UID_LENGTH: Final = 64
 
 _ITEM_HEADER: Final = struct.Struct(">BBH")
+
+
+class ItemType(IntEnum):
+    """The first byte of each item and sub-item that has a meaning here."""
+
+    APPLICATION_CONTEXT = 0x10
+    PRESENTATION_CONTEXT_RQ = 0x20
+    PRESENTATION_CONTEXT_AC = 0x21
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ASYNCHRONOUS_OPERATIONS_WINDOW = 0x53
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    EXTENDED_NEGOTIATION = 0x56
+    COMMON_EXTENDED_NEGOTIATION = 0x57
+    USER_IDENTITY_RQ = 0x58
+    USER_IDENTITY_AC = 0x59
 
 
 def invalid(message: str) -> PDUError:

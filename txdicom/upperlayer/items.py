@@ -1,9 +1,9 @@
 """
-The variable items of A-ASSOCIATE: presentation contexts, and the sub-items of the user information.
+The variable items of A-ASSOCIATE: presentation contexts, and the user information.
 
-Every class here is one item. Its `encode` gives the whole item, with its four header bytes (type, reserved, length);
-its `decode` takes only what follows that header. Layouts are those of PS3.8 9.3.2 and 9.3.3, PS3.8 Annex D and PS3.7
-Annex D.3.
+Every class here is one item, and every class in `txdicom.upperlayer.subitems` one that the user information is made of.
+Its `encode` gives the whole item, with its four header bytes (type, reserved, length); its `decode` takes only what
+follows that header. Layouts are those of PS3.8 9.3.2 and 9.3.3, PS3.8 Annex D and PS3.7 Annex D.3.
 
 On receipt, reserved bytes and bytes after the last known field of an item are ignored, and whatever is too short or
 runs past the end of what contains it raises `PDUError` (invalid PDU parameter value). On sending, reserved bytes are 0,
@@ -13,21 +13,29 @@ and a value that does not fit its field raises `LocalProtocolError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Self, TypeVar
 
 from txdicom.errors import LocalProtocolError, PDUError
 from txdicom.upperlayer.fields import (
     FieldReader,
+    ItemType,
     Octets,
     decodeUID,
-    encodeCounted,
     encodeItem,
     encodeNumber,
     encodeUID,
     invalid,
     walkItems,
+)
+from txdicom.upperlayer.subitems import (
+    AsynchronousOperationsWindow,
+    RoleSelection,
+    SOPClassCommonExtendedNegotiation,
+    SOPClassExtendedNegotiation,
+    UserIdentityAC,
+    UserIdentityRQ,
 )
 
 __all__ = [
@@ -36,16 +44,9 @@ __all__ = [
     "MAX_USER_INFORMATION_ITEMS",
     "MAX_VERSION_NAME_RECEIVED",
     "MAX_VERSION_NAME_SENT",
-    "AsynchronousOperationsWindow",
     "ContextResult",
-    "ItemType",
     "PresentationContextAC",
     "PresentationContextRQ",
-    "RoleSelection",
-    "SOPClassCommonExtendedNegotiation",
-    "SOPClassExtendedNegotiation",
-    "UserIdentityAC",
-    "UserIdentityRQ",
     "UserInformation",
 ]
 
@@ -61,26 +62,6 @@ MAX_USER_INFORMATION_ITEMS: Final = 1024
 MAX_VERSION_NAME_SENT: Final = 16
 #: Characters in an implementation version name that we put up with, as peers get this wrong harmlessly.
 MAX_VERSION_NAME_RECEIVED: Final = 64
-
-
-class ItemType(IntEnum):
-    """The first byte of each item and sub-item that has a meaning here."""
-
-    APPLICATION_CONTEXT = 0x10
-    PRESENTATION_CONTEXT_RQ = 0x20
-    PRESENTATION_CONTEXT_AC = 0x21
-    ABSTRACT_SYNTAX = 0x30
-    TRANSFER_SYNTAX = 0x40
-    USER_INFORMATION = 0x50
-    MAXIMUM_LENGTH = 0x51
-    IMPLEMENTATION_CLASS_UID = 0x52
-    ASYNCHRONOUS_OPERATIONS_WINDOW = 0x53
-    ROLE_SELECTION = 0x54
-    IMPLEMENTATION_VERSION_NAME = 0x55
-    EXTENDED_NEGOTIATION = 0x56
-    COMMON_EXTENDED_NEGOTIATION = 0x57
-    USER_IDENTITY_RQ = 0x58
-    USER_IDENTITY_AC = 0x59
 
 
 class ContextResult(IntEnum):
@@ -191,165 +172,6 @@ class PresentationContextAC:
             if itemType == ItemType.TRANSFER_SYNTAX and (uid := decodeUID(value, "transfer syntax")):
                 return uid
         raise invalid(f"presentation context {contextID} is accepted without a transfer syntax")
-
-
-@dataclass(frozen=True, slots=True)
-class AsynchronousOperationsWindow:
-    """How many operations may be outstanding at once, each 0 to 65535, 0 meaning any number (PS3.7 D.3.3.3)."""
-
-    maximumInvoked: int
-    maximumPerformed: int
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x53)."""
-        invoked = encodeNumber(self.maximumInvoked, 2, "maximum number operations invoked")
-        performed = encodeNumber(self.maximumPerformed, 2, "maximum number operations performed")
-        return encodeItem(ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW, invoked + performed)
-
-    @classmethod
-    def decode(cls, octets: Octets) -> Self:
-        """Decode what follows the item header; raises `PDUError`."""
-        reader = FieldReader(octets)
-        invoked = reader.number(2, "maximum number operations invoked")
-        return cls(invoked, reader.number(2, "maximum number operations performed"))
-
-
-@dataclass(frozen=True, slots=True)
-class RoleSelection:
-    """
-    Which roles the requestor may take for one SOP class (PS3.7 D.3.3.4).
-
-    :ivar scuRole: whether SCU is proposed, or accepted; only the value 1 says so, anything else on receipt does not.
-    :ivar scpRole: likewise of SCP.
-    """
-
-    sopClassUID: str
-    scuRole: bool
-    scpRole: bool
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x54)."""
-        uid = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID of role selection"), "SOP class UID")
-        return encodeItem(ItemType.ROLE_SELECTION, uid + bytes((self.scuRole, self.scpRole)))
-
-    @classmethod
-    def decode(cls, octets: Octets) -> Self:
-        """Decode what follows the item header; raises `PDUError`."""
-        reader = FieldReader(octets)
-        name = "SOP class UID of role selection"
-        uid = decodeUID(reader.counted(name), name)
-        return cls(uid, reader.number(1, "SCU role") == 1, reader.number(1, "SCP role") == 1)
-
-
-@dataclass(frozen=True, slots=True)
-class SOPClassExtendedNegotiation:
-    """Application information about one SOP class, of which only its service class knows more (PS3.7 D.3.3.5)."""
-
-    sopClassUID: str
-    information: bytes
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x56)."""
-        uid = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID of extended negotiation"), "SOP class UID")
-        return encodeItem(ItemType.EXTENDED_NEGOTIATION, uid + self.information)
-
-    @classmethod
-    def decode(cls, octets: Octets) -> Self:
-        """Decode what follows the item header; raises `PDUError`."""
-        reader = FieldReader(octets)
-        name = "SOP class UID of extended negotiation"
-        uid = decodeUID(reader.counted(name), name)
-        return cls(uid, bytes(reader.rest()))
-
-
-@dataclass(frozen=True, slots=True)
-class SOPClassCommonExtendedNegotiation:
-    """
-    To which service class, and to which general SOP classes, a SOP class belongs (PS3.7 D.3.3.6).
-
-    :ivar version: version of this sub-item, 0 to 255; it travels in the second byte of the header. What later versions
-        may append is ignored.
-    """
-
-    sopClassUID: str
-    serviceClassUID: str
-    relatedGeneralSOPClassUIDs: tuple[str, ...] = ()
-    version: int = 0
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x57)."""
-        sopClass = encodeCounted(encodeUID(self.sopClassUID, "SOP class UID"), "SOP class UID")
-        serviceClass = encodeCounted(encodeUID(self.serviceClassUID, "service class UID"), "service class UID")
-        name = "related general SOP class UID"
-        related = b"".join(encodeCounted(encodeUID(uid, name), name) for uid in self.relatedGeneralSOPClassUIDs)
-        value = sopClass + serviceClass + encodeCounted(related, "related general SOP class identification")
-        return encodeItem(ItemType.COMMON_EXTENDED_NEGOTIATION, value, self.version)
-
-    @classmethod
-    def decode(cls, octets: Octets, version: int = 0) -> Self:
-        """Decode what follows the item header, whose second byte is `version`; raises `PDUError`."""
-        reader = FieldReader(octets)
-        name = "SOP class UID of common extended negotiation"
-        sopClassUID = decodeUID(reader.counted(name), name)
-        serviceClassUID = decodeUID(reader.counted("service class UID"), "service class UID")
-        related = FieldReader(reader.counted("related general SOP class identification"))
-        name = "related general SOP class UID"
-        uids = []
-        while related:
-            uids.append(decodeUID(related.counted(name), name))
-        return cls(sopClassUID, serviceClassUID, tuple(uids), version)
-
-
-# The fields of the two user identity items are passwords, tickets and tokens: out of repr they are out of logs too.
-
-
-@dataclass(frozen=True, slots=True)
-class UserIdentityRQ:
-    """
-    Who the requestor's user says to be (PS3.7 D.3.3.7.1).
-
-    :ivar identityType: 1 user name, 2 user name and passcode, 3 Kerberos ticket, 4 SAML assertion, 5 JSON web token;
-        on receipt any number from 0 to 255.
-    :ivar primaryField: user name (UTF-8), ticket, assertion or token.
-    :ivar secondaryField: the passcode (UTF-8) if `identityType` is 2, else empty.
-    """
-
-    identityType: int
-    primaryField: bytes = field(repr=False)
-    secondaryField: bytes = field(default=b"", repr=False)
-    positiveResponseRequested: bool = False
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x58)."""
-        start = encodeNumber(self.identityType, 1, "user identity type") + bytes((self.positiveResponseRequested,))
-        primary = encodeCounted(self.primaryField, "primary field of user identity")
-        secondary = encodeCounted(self.secondaryField, "secondary field of user identity")
-        return encodeItem(ItemType.USER_IDENTITY_RQ, start + primary + secondary)
-
-    @classmethod
-    def decode(cls, octets: Octets) -> Self:
-        """Decode what follows the item header; raises `PDUError`."""
-        reader = FieldReader(octets)
-        identityType = reader.number(1, "user identity type")
-        requested = reader.number(1, "positive response requested") == 1
-        primary = bytes(reader.counted("primary field of user identity"))
-        return cls(identityType, primary, bytes(reader.counted("secondary field of user identity")), requested)
-
-
-@dataclass(frozen=True, slots=True)
-class UserIdentityAC:
-    """The acceptor's positive answer to a user identity; empty unless a ticket or assertion goes back (D.3.3.7.2)."""
-
-    serverResponse: bytes = field(repr=False)
-
-    def encode(self) -> bytes:
-        """Encode the whole sub-item (type 0x59)."""
-        return encodeItem(ItemType.USER_IDENTITY_AC, encodeCounted(self.serverResponse, "server response"))
-
-    @classmethod
-    def decode(cls, octets: Octets) -> Self:
-        """Decode what follows the item header; raises `PDUError`."""
-        return cls(bytes(FieldReader(octets).counted("server response of user identity")))
 
 
 #: The sub-items of which only the first one counts, but for the user identity, which is of two types.

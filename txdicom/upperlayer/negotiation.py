@@ -4,8 +4,8 @@ What an acceptor answers to an A-ASSOCIATE-RQ: pure functions of the request and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from txdicom.errors import RejectReason, RejectResult
@@ -17,15 +17,9 @@ from txdicom.uids import (
     OTHER_STORAGE_SOP_CLASSES,
     mayBeStorageSOPClass,
 )
-from txdicom.upperlayer.items import (
-    AsynchronousOperationsWindow,
-    ContextResult,
-    PresentationContextAC,
-    PresentationContextRQ,
-    RoleSelection,
-    UserInformation,
-)
+from txdicom.upperlayer.items import ContextResult, PresentationContextAC, PresentationContextRQ, UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
+from txdicom.upperlayer.subitems import AsynchronousOperationsWindow, RoleSelection
 
 __all__ = [
     "SMALLEST_MAXIMUM_LENGTH",
@@ -54,11 +48,17 @@ SMALLEST_MAXIMUM_LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class PresentationContext:
-    """A presentation context both sides agreed on."""
+    """
+    A presentation context both sides agreed on.
+
+    :ivar requestorIsSCP: whether it was agreed that the requestor may be the SCP (PS3.7 D.3.3.4), so that requests may
+        come from the acceptor.
+    """
 
     contextID: int
     abstractSyntax: str
     transferSyntax: str
+    requestorIsSCP: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,12 @@ class AcceptorPolicy:
 
     :ivar presentationContexts: abstract syntax UID -> transfer syntaxes. The acceptor's order wins over the
         requestor's. The key `OTHER_STORAGE_SOP_CLASSES` stands for all storage SOP classes that are not there.
+    :ivar requestedContexts: likewise, of what the acceptor uses as an SCU if the requestor proposes to be the SCP.
     :ivar maximumLength: announced as the largest P-DATA-TF body we receive; 0 for no limit (PS3.8 D.1.1).
     """
 
     presentationContexts: Mapping[str, TransferSyntaxes]
+    requestedContexts: Mapping[str, TransferSyntaxes] = field(default_factory=dict)
     maximumLength: int
     implementationClassUID: str = IMPLEMENTATION_CLASS_UID
     implementationVersionName: str = IMPLEMENTATION_VERSION_NAME
@@ -92,30 +94,47 @@ def negotiate(request: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | A
     proposed = request.userInformation
     if 0 < (proposed.maximumLength or 0) < SMALLEST_MAXIMUM_LENGTH:
         return AAssociateRJ.of(RejectResult.PERMANENT, RejectReason.ACSE_NO_REASON_GIVEN)
+    roles = tuple(_answerRoles(proposed.roleSelections, policy))
+    providing = {role.sopClassUID: role for role in roles if role.scpRole}
     return AAssociateAC(
         calledAETitle=request.calledAETitle,
         callingAETitle=request.callingAETitle,
         reserved=request.reserved,
         presentationContexts=tuple(
-            _answer(context, policy.presentationContexts) for context in request.presentationContexts
+            _answer(context, _preferred(context.abstractSyntax, providing.get(context.abstractSyntax), policy))
+            for context in request.presentationContexts
         ),
         userInformation=UserInformation(
             maximumLength=policy.maximumLength,
             implementationClassUID=policy.implementationClassUID,
             implementationVersionName=policy.implementationVersionName,
             asynchronousOperations=proposed.asynchronousOperations and AsynchronousOperationsWindow(1, 1),
-            roleSelections=tuple(
-                # We are the SCP: the requestor may be SCU if it wants to, and never SCP (PS3.7 D.3.3.4).
-                RoleSelection(role.sopClassUID, role.scuRole, False)
-                for role in proposed.roleSelections
-                if offeredFor(role.sopClassUID, policy.presentationContexts) is not None
-            ),
+            roleSelections=roles,
         ),
     )
 
 
-def _answer(context: PresentationContextRQ, offered: Mapping[str, TransferSyntaxes]) -> PresentationContextAC:
-    preferred = offeredFor(context.abstractSyntax, offered)
+def _answerRoles(proposed: Sequence[RoleSelection], policy: AcceptorPolicy) -> Iterator[RoleSelection]:
+    """Let the requestor be SCU of what we provide, and SCP of what we use, if it wants to (PS3.7 D.3.3.4)."""
+    for role in proposed:
+        provided = offeredFor(role.sopClassUID, policy.presentationContexts) is not None
+        used = role.scpRole and offeredFor(role.sopClassUID, policy.requestedContexts) is not None
+        if provided or used:
+            yield RoleSelection(role.sopClassUID, role.scuRole and provided, used)
+
+
+def _preferred(abstractSyntax: str, providing: RoleSelection | None, policy: AcceptorPolicy) -> TransferSyntaxes | None:
+    """
+    List the transfer syntaxes that we take for an abstract syntax, the one we like best first; None if it is unknown.
+
+    :param providing: the roles that were agreed on for it, if the requestor is going to be the SCP.
+    """
+    if providing is not None and not providing.scuRole:
+        return offeredFor(abstractSyntax, policy.requestedContexts)
+    return offeredFor(abstractSyntax, policy.presentationContexts)
+
+
+def _answer(context: PresentationContextRQ, preferred: TransferSyntaxes | None) -> PresentationContextAC:
     if preferred is None:
         return PresentationContextAC(context.contextID, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, _INSIGNIFICANT)
     transferSyntax = _choose(context.transferSyntaxes, preferred)
@@ -160,6 +179,9 @@ def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int,
     proposed for it: neither can be used.
     """
     proposed = {context.contextID: context for context in request.presentationContexts}
+    roles = request.userInformation.roleSelections
+    granted = {role.sopClassUID for role in response.userInformation.roleSelections if role.scpRole} if roles else ()
+    providing = {role.sopClassUID for role in roles if role.scpRole and role.sopClassUID in granted}
     accepted = {}
     for answer in response.presentationContexts:
         context = proposed.get(answer.contextID)
@@ -169,6 +191,9 @@ def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int,
             and answer.transferSyntax in context.transferSyntaxes
         ):
             accepted[answer.contextID] = PresentationContext(
-                answer.contextID, context.abstractSyntax, answer.transferSyntax
+                answer.contextID,
+                context.abstractSyntax,
+                answer.transferSyntax,
+                context.abstractSyntax in providing,
             )
     return accepted

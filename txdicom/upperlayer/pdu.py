@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Generic, Self, TypeAlias, TypeVar
 from txdicom.errors import AbortReason, LocalProtocolError, PDUError, RejectReason, RejectResult
 from txdicom.upperlayer.fields import (
     FieldReader,
+    ItemType,
     Octets,
     decodeUID,
     encodeItem,
@@ -27,7 +28,6 @@ from txdicom.upperlayer.fields import (
 )
 from txdicom.upperlayer.items import (
     MAX_PRESENTATION_CONTEXTS,
-    ItemType,
     PresentationContextAC,
     PresentationContextRQ,
     UserInformation,
@@ -312,38 +312,35 @@ class PDataTF:
         return cls(tuple(pdvs))
 
 
+class _Release:
+    """What the two PDUs of a release have in common: no fields, but four reserved bytes."""
+
+    __slots__ = ()
+    pduType: ClassVar[PDUType]
+
+    def encode(self) -> bytes:
+        """Encode the whole PDU."""
+        return _encodePDU(self.pduType, bytes(4))
+
+    @classmethod
+    def decode(cls, body: Octets) -> Self:
+        """Decode what follows the PDU header; raises `PDUError` unless that is four bytes."""
+        _decodeFour(body, cls.pduType)
+        return cls()
+
+
 @dataclass(frozen=True, slots=True)
-class AReleaseRQ:
+class AReleaseRQ(_Release):
     """A-RELEASE-RQ: asks for an orderly end (PS3.8 9.3.6)."""
 
     pduType: ClassVar[PDUType] = PDUType.A_RELEASE_RQ
 
-    def encode(self) -> bytes:
-        """Encode the whole PDU."""
-        return _encodePDU(self.pduType, bytes(4))
-
-    @classmethod
-    def decode(cls, body: Octets) -> Self:
-        """Decode what follows the PDU header; raises `PDUError` unless that is four bytes."""
-        _decodeFour(body, cls.pduType)
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
-class AReleaseRP:
+class AReleaseRP(_Release):
     """A-RELEASE-RP: agrees to an orderly end (PS3.8 9.3.7)."""
 
     pduType: ClassVar[PDUType] = PDUType.A_RELEASE_RP
-
-    def encode(self) -> bytes:
-        """Encode the whole PDU."""
-        return _encodePDU(self.pduType, bytes(4))
-
-    @classmethod
-    def decode(cls, body: Octets) -> Self:
-        """Decode what follows the PDU header; raises `PDUError` unless that is four bytes."""
-        _decodeFour(body, cls.pduType)
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)

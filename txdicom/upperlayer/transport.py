@@ -89,17 +89,32 @@ class Wire:
     Twisted keeps what is written until it has learned that the socket is writable. For the short responses to many
     small requests that is a third of all system calls, and nearly always the socket is writable. This is the only place
     that relies on the insides of `twisted.internet.tcp.Connection`. Any other transport, and one that has other insides
-    one day, is written to as usual.
+    one day, is written to as usual. What stands between such a connection and us, as TLS does, is written to as usual
+    too, but how much is read of that connection is up to us likewise; it has to pass on what a read has brought at
+    once.
 
     :param transport: whatever Twisted has connected us by.
     :param turn: shared with the connections that are served beside this one.
     """
 
-    __slots__ = ("_answers", "_held", "_streams", "_transport", "_turn", "received", "send", "sendPieces", "sendSoon")
+    __slots__ = (
+        "_answers",
+        "_held",
+        "_much",
+        "_streams",
+        "_transport",
+        "_turn",
+        "received",
+        "send",
+        "sendPieces",
+        "sendSoon",
+    )
 
     def __init__(self, transport: Any, turn: ReactorTurn) -> None:
-        self._transport = transport
+        self._transport = below = _bottom(transport)
         self._turn = turn
+        # From how many bytes on a read has brought much.
+        self._much = _USUAL_READ
         # Whether there is much to read.
         self._streams = False
         # How much was said since the last read.
@@ -114,12 +129,17 @@ class Wire:
         self.sendPieces: Callable[[list[Octets]], None] = lambda pieces: self.send(b"".join(pieces))
         #: To be told how many bytes a read has brought.
         self.received: Callable[[int], None] = _forget
-        isKnown = isinstance(transport, Connection) and all(hasattr(transport, name) for name in _INSIDES)
-        if isKnown and not transport.TLS:
+        if not isinstance(below, Connection) or below.TLS or not all(hasattr(below, name) for name in _INSIDES):
+            return
+        self.received = self._adaptRead
+        if below is transport:
             self.send = self._sendNow
             self.sendSoon = self._gather
             self.sendPieces = self._sendPiecesNow
-            self.received = self._adaptRead
+        else:
+            # What is between, as TLS, passes nothing on of what is not there to its end, and adds to what is.
+            self._much //= 2
+            self.sendSoon = self._count
 
     def close(self) -> None:
         """The connection is gone."""
@@ -129,6 +149,10 @@ class Wire:
         """Send what waits for the end of the turn, if anything does."""
         if self._held:
             self._sendNow(b"")
+
+    def _count(self, data: bytes) -> None:
+        self._answers += 1
+        self.send(data)
 
     def _gather(self, data: bytes) -> None:
         self._answers += 1
@@ -180,10 +204,10 @@ class Wire:
             self._stream(False)
             self._transport.bufferSize = _SMALL_READ
             return
-        if length < _USUAL_READ:
+        if length < self._much:
             if self._streams:
                 self._stream(False)
-            elif length == _SMALL_READ:
+            elif length >= _SMALL_READ:
                 self._transport.bufferSize = _USUAL_READ
             return
         if not self._streams:

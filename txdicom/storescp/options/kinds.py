@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from twisted.python import usage
 
@@ -165,29 +165,25 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """The name of a directory, which is not looked for here."""
-
-    placeholder: str = "directory"
-
-    def parse(self, name: str, text: str) -> str:
-        """Return its absolute name, for twistd changes the directory it runs in."""
-        if not text or "\0" in text:
-            raise usage.UsageError(f"{name} {text!r} is not a directory")
-        return os.path.abspath(text)
-
-
-@dataclass(frozen=True, slots=True)
 class File:
     """The name of a file, which is not looked for here."""
 
     placeholder: str = "file"
+    isNot: ClassVar[str] = "is not a file"
 
     def parse(self, name: str, text: str) -> str:
         """Return its absolute name, for twistd changes the directory it runs in."""
         if not text or "\0" in text:
-            raise usage.UsageError(f"{name} {text!r} is not a file")
+            raise usage.UsageError(f"{name} {text!r} {self.isNot}")
         return os.path.abspath(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory(File):
+    """The name of a directory, which is not looked for here."""
+
+    placeholder: str = "directory"
+    isNot: ClassVar[str] = "is not a directory"
 
 
 @dataclass(frozen=True, slots=True)

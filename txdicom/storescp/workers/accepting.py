@@ -26,6 +26,8 @@ __all__ = ["Handover", "SharedEndpoints"]
 _BATCH = 50
 #: How many seconds to wait when the system is out of what a connection takes.
 _RECOVERY = 1.0
+#: How many seconds to wait for a worker that takes a connection.
+_MOMENT = 0.05
 _log = Logger()
 
 
@@ -63,11 +65,11 @@ class SharedEndpoints:
     Stands for the reactor where endpoints listen: what they listen on is accepted from here.
 
     :param reactor: the real one; all but listening is left to it.
-    :param give: takes the number of an endpoint and a connection that has come by it; endpoints are numbered in the
-        order in which they begin to listen.
+    :param give: takes the number of an endpoint and a connection that has come by it, and returns whether anybody has
+        it now; endpoints are numbered in the order in which they begin to listen.
     """
 
-    def __init__(self, reactor: Any, give: Callable[[int, socket.socket], None]) -> None:
+    def __init__(self, reactor: Any, give: Callable[[int, socket.socket], bool]) -> None:
         self._reactor = reactor
         self._give = give
         self._acceptors: list[_Acceptor] = []
@@ -120,15 +122,18 @@ class _Acceptor:
     """
     Accepts what comes on a port of Twisted's, in the place of that.
 
-    :param give: takes each connection; it is closed here afterwards.
+    A connection that nobody takes is kept, and offered again; until then those that come after it wait in the system.
+
+    :param give: takes each connection, and returns whether anybody has it now; then it is closed here.
     """
 
-    def __init__(self, reactor: IReactorFDSet, port: Any, give: Callable[[socket.socket], None]) -> None:
+    def __init__(self, reactor: IReactorFDSet, port: Any, give: Callable[[socket.socket], bool]) -> None:
         self._reactor = reactor
         self._port = port
         self._give = give
         self._socket = socket.socket(fileno=os.dup(port.fileno()))
         self._isReading = False
+        self._kept: socket.socket | None = None
         self._recovery: IDelayedCall | None = None
 
     def open(self, isOpen: bool) -> None:
@@ -136,6 +141,9 @@ class _Acceptor:
         if self._recovery is not None:
             self._recovery.cancel()
             self._recovery = None
+        if isOpen and self._kept is not None:
+            self._pause(_MOMENT)
+            return
         if isOpen and not self._isReading:
             self._reactor.addReader(self)
         elif self._isReading and not isOpen:
@@ -159,16 +167,20 @@ class _Acceptor:
                 connection, _address = self._socket.accept()
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._recover(error)
+                    _log.warn("connections cannot be accepted for a moment: {error}", error=error)
+                    self._pause(_RECOVERY)
                 # Otherwise nobody is there, or not any more.
                 return
-            with connection:
-                self._give(connection)
+            if not self._give(connection):
+                _log.warn("connections wait until a worker takes them")
+                self._kept = connection
+                self._pause(_MOMENT)
+                return
+            connection.close()
 
     def connectionLost(self, reason: Failure) -> None:
         """Close this end of the port, when the reactor goes."""
-        self.open(False)
-        self._socket.close()
+        self._close()
 
     def getHost(self) -> Any:
         """Return where this listens."""
@@ -179,15 +191,23 @@ class _Acceptor:
 
     def stopListening(self) -> Any:
         """Listen no more."""
-        self.open(False)
-        self._socket.close()
+        self._close()
         return self._port.stopListening()
+
+    def _pause(self, seconds: float) -> None:
+        self.open(False)
+        self._recovery = self._reactor.callLater(seconds, self._recovered)  # type: ignore[attr-defined]
 
     def _recovered(self) -> None:
         self._recovery = None
+        if self._kept is not None and self._give(self._kept):
+            self._kept.close()
+            self._kept = None
         self.open(True)
 
-    def _recover(self, error: OSError) -> None:
-        _log.warn("connections cannot be accepted for a moment: {error}", error=error)
+    def _close(self) -> None:
         self.open(False)
-        self._recovery = self._reactor.callLater(_RECOVERY, self._recovered)  # type: ignore[attr-defined]
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        self._socket.close()

@@ -99,18 +99,19 @@ class Crew:
         for number in range(1, len(self._workers) + 1):
             self._start(number)
 
-    def give(self, endpoint: int, connection: socket.socket) -> None:
+    def give(self, endpoint: int, connection: socket.socket) -> bool:
         """
         Hand a connection to the worker that has the fewest.
 
         :param endpoint: the number of the endpoint that it came by.
+        :return: whether that worked. It does not if all are gone, or each has left some hundreds waiting.
         """
         now = self._reactor.seconds()
         for worker in sorted(self._workers, key=lambda worker: worker.burden(now)):
             if worker.give(endpoint, connection):
                 self._turn = worker.lastTurn = self._turn + 1
-                return
-        _log.warn("a connection is closed because no worker takes it")
+                return True
+        return False
 
     def stop(self, grace: float) -> Deferred[None]:
         """

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from txdicom.interfaces import IAnnouncer
 from txdicom.storage.sorting import StudyDirectories
-from txdicom.storescp.faults import FaultPlan
+from txdicom.storescp.faults.plan import FaultPlan
 from txdicom.storescp.workers.announcing import AnnouncerDesk
 from txdicom.storescp.workers.channel import Answer, Answers, ParentEnd
 from txdicom.storescp.workers.directories import DirectoryDesk

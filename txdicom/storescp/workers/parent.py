@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from txdicom.storescp.workers.accepting import SharedEndpoints
 from txdicom.storescp.workers.channel import Answers
 from txdicom.storescp.workers.crew import Crew
 from txdicom.storescp.workers.run import Spawn
+from txdicom.tls.settings import TLSError
 
 __all__ = ["WorkersService"]
 
@@ -33,7 +34,7 @@ class WorkersService(ListeningService):
     :param arguments: the command line, which each worker reads anew.
     :param answers: gives who answers a worker's questions.
     :param spawn: starts a process.
-    :param reloads: whether SIGHUP means anything to workers.
+    :param prepareTLS: what each worker does to have TLS; None without TLS. It raises `TLSError`.
     :param announcer: what tells commands and plugins of what workers receive, in the end of what is left to be told.
     """
 
@@ -49,16 +50,18 @@ class WorkersService(ListeningService):
         arguments: Sequence[str],
         answers: Answers,
         spawn: Spawn,
-        reloads: bool = False,
+        prepareTLS: Callable[[], object] | None = None,
         announcer: Announcer | Announcers | None = None,
     ) -> None:
         self._shared = SharedEndpoints(reactor, lambda endpoint, connection: self._crew.give(endpoint, connection))
         # Nothing is asked of this factory: what it would serve is handed over before.
         factory = AcceptorFactory([], clock=reactor)
-        reload = (lambda: self._crew.reload()) if reloads else None
+        # There is nothing else that workers read again.
+        reload = None if prepareTLS is None else lambda: self._crew.reload()
         super().__init__(self._shared, descriptions, factory, files, reload)
         self._descriptions = descriptions
         self._announcer = announcer
+        self._prepareTLS = prepareTLS
         self._grace = options["grace-period"]
         self._crew = Crew(reactor, spawn, options, directory, arguments, answers, self._shared.open)
 
@@ -73,6 +76,12 @@ class WorkersService(ListeningService):
             self._files.close()
         if self._shared.count != len(self._descriptions):
             raise StartError("one of the endpoints is of a kind that workers cannot share", sys.__stderr__)
+        try:
+            # Whoever started this could read the files; now it is what the workers are.
+            if self._prepareTLS is not None:
+                self._prepareTLS()
+        except TLSError as error:
+            raise StartError(f"the workers cannot have TLS: {error}", sys.__stderr__) from error
         self._crew.start()
 
     async def _stop(self) -> None:

@@ -92,7 +92,7 @@ class Questions:
         return PlacedStore(store, directories)
 
     async def drawFault(self, uid: str) -> tuple[int, int | None]:
-        """Have the parent number an object: see `txdicom.storescp.faults.FaultPlan.draw`."""
+        """Have the parent number an object: see `txdicom.storescp.faults.plan.FaultPlan.draw`."""
         number, place = await self.ask("fault", uid)
         return number, place
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from txdicom.storescp.faults import ABORT_AFTER, ABORT_DURING, parseFault
+from txdicom.storescp.faults.plan import ABORT_AFTER, ABORT_DURING
+from txdicom.storescp.faults.spelling import parseFault
 from txdicom.storescp.options.kinds import Parsed, Seconds
 from txdicom.storescp.options.option import Group, Option
 

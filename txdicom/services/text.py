@@ -1,4 +1,8 @@
-"""What the value of an element says: `textOf` decodes it by its VR and the data set's Specific Character Set."""
+"""
+What the value of an element says: `textOf` decodes it by its VR and the data set's Specific Character Set.
+
+pydicom is imported when it is first needed, because it takes longer than all of a receiver's start.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["SPECIFIC_CHARACTER_SET", "TEXT_VRS", "textOf"]
+__all__ = ["SPECIFIC_CHARACTER_SET", "TEXT_VRS", "tagOf", "textOf"]
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 #: The VRs whose values Specific Character Set is about (PS3.5 6.1.2.3).
@@ -17,6 +21,21 @@ TEXT_VRS = _CUSTOMISED_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "U
 _DELIMITERS = frozenset(b"\\\r\n\t\f")
 _NAME_DELIMITERS = _DELIMITERS | frozenset(b"^=")
 _ESCAPE = 0x1B
+
+
+@lru_cache(maxsize=256)
+def tagOf(keyword: str) -> int:
+    """
+    Look up the tag (0xGGGGEEEE) of an element by its keyword (PS3.6 clause 6), such as ``PatientID``.
+
+    :raises ValueError: the data dictionary has no such keyword.
+    """
+    from pydicom.datadict import tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"{keyword!r} is no keyword of the data dictionary")
+    return int(tag)
 
 
 def textOf(value: bytes, vr: str, characterSets: bytes) -> str:
