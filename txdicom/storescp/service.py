@@ -196,7 +196,7 @@ def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
     def onSignal(number: int, frame: FrameType | None) -> None:
         reactor.callFromThread(hurry)
 
-    if threading.current_thread() is not threading.main_thread():
+    if not _inMainThread():
         yield
         return
     before = {number: signal.signal(number, onSignal) for number in (signal.SIGTERM, signal.SIGINT)}
