@@ -1,5 +1,5 @@
 """
-Measures storescp and other receivers::
+Measures storescp and other receivers, and senders::
 
     python -m benchmarks list                                what can be measured
     python -m benchmarks smoke                               a short run of everything; fails if anything was not stored

@@ -63,7 +63,7 @@ class Row:
     One measurement.
 
     :ivar round: its number; what was measured in the same round was measured within a short time.
-    :ivar server: name of the receiver, or of what else was measured.
+    :ivar server: name of the receiver, or of what else was measured, such as a sender.
     :ivar case: what it had to do.
     :ivar x: how much of it, where there is a scale: associations, bytes, objects.
     :ivar figures: key of `MEASURES` -> value.

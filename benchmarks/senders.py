@@ -21,6 +21,13 @@ class Sender(Server):
     """A program that sends: its command is made from the receiver's port, and the directory of what is to be sent."""
 
 
+def _ourVersion() -> str:
+    try:
+        return f"{ourVersion()}, {packageVersion('pyopenssl')}"
+    except Missing:
+        return f"{ourVersion()}, no pyopenssl"
+
+
 def _ours(port: int, files: Path) -> Sequence[str]:
     found = shutil.which("txdicom", path=os.path.dirname(sys.executable)) or shutil.which("txdicom")
     if found is None:
@@ -49,8 +56,8 @@ def _pynetdicom(port: int, files: Path) -> Sequence[str]:
 SENDERS = {
     sender.name: sender
     for sender in (
-        Sender("txdicom send", _ours, ourVersion, isOurs=True),
-        Sender("txdicom as a library", _library, ourVersion, isOurs=True),
+        Sender("txdicom send", _ours, _ourVersion, isOurs=True),
+        Sender("txdicom as a library", _library, _ourVersion, isOurs=True),
         _dcmtk("storescu"),
         _dcmtk("dcmsend"),
         Sender("pynetdicom storescu", _pynetdicom, lambda: packageVersion("pynetdicom")),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.loadgen import LoadGeneratorError, sink
+from benchmarks.loadgen import LoadGeneratorError
 from benchmarks.receiver import Bench
 from benchmarks.results import Row
 from benchmarks.servers import Server, environmentOf
@@ -50,12 +50,12 @@ class Sending:
         """
         batch, files = bench.files(self.kind, self.objects)
         try:
-            with sink(batch, self.objects, self.maximumLength, bench.home) as receiver:
+            with bench.loads.sink(batch, self.objects, self.maximumLength) as receiver:
                 sent = _run(server, server.command(receiver.port, files), bench.home / "log")
                 received = receiver.received()
         except LoadGeneratorError as error:
             return Row(number, server.name, self.name, {}, each=self.objects, wrong=str(error))
-        wrong = sent.wrong or received.reason
+        wrong = "; ".join(filter(None, (received.reason, sent.wrong)))
         if not wrong and received.whole != self.objects:
             wrong = f"{received.whole} of {self.objects} objects came"
         figures = {

@@ -23,6 +23,8 @@ from benchmarks.micro import measurePieces
 from benchmarks.receiver import Bench, Workload
 from benchmarks.results import Results, Row
 from benchmarks.rounds import run
+from benchmarks.senders import SENDERS, Sender
+from benchmarks.sending import Sending
 from benchmarks.servers import SERVERS, Missing, Server, custom
 from tests.documents import DOCS
 from tests.interop.peers import requireProgram, requireScript
@@ -33,7 +35,8 @@ class ServersTests(SynchronousTestCase):
 
     def test_everyExperimentNamesReceivers(self) -> None:
         for experiment in EXPERIMENTS.values():
-            self.assertLessEqual({*experiment.servers, experiment.baseline} - {""}, set(SERVERS), experiment.name)
+            known = {*SERVERS, *SENDERS}
+            self.assertLessEqual({*experiment.servers, experiment.baseline} - {""}, known, experiment.name)
             self.assertNotEqual(bool(experiment.workloads), experiment.measure is not None)
 
     def test_aCommandOfTheUsers(self) -> None:
@@ -199,13 +202,90 @@ class LoadTests(SynchronousTestCase):
             self.assertRaises(LoadGeneratorError, LoadGenerator, self.home)
 
 
+#: Sends all files of a directory, or one less, the first one instead of the second, or the second one changed.
+WRONG_SENDER = """
+import os, sys
+from pynetdicom import AE
+from pydicom import dcmread
+port, directory, fault = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+files = [dcmread(os.path.join(directory, name)) for name in sorted(os.listdir(directory))]
+if fault == "fewer":
+    del files[-1]
+elif fault == "twice":
+    files[1] = files[0]
+elif fault == "damaged":
+    files[1].PixelData = bytes(len(files[1].PixelData))
+elif fault == "short":
+    files[1].PixelData = files[1].PixelData[:-2]
+entity = AE()
+entity.add_requested_context(files[0].SOPClassUID, files[0].file_meta.TransferSyntaxUID)
+association = entity.associate("127.0.0.1", port)
+for file in files:
+    association.send_c_store(file)
+association.release()
+"""
+
+
+class SendingTests(SynchronousTestCase):
+    """Senders, and what the sink finds."""
+
+    def setUp(self) -> None:
+        requireProgram("gcc")
+        self.home = Path(self.mktemp())
+        self.home.mkdir()
+        self.bench = Bench(self.home, 0.05)
+
+    def sent(self, sender: Server, kind: str = "5 KiB", maximumLength: int = 16384) -> Row:
+        return Sending(kind, maximumLength, objects=3).measure(self.bench, sender, 0)
+
+    def test_ours(self) -> None:
+        requireScript("txdicom")
+        for name in ("txdicom send", "txdicom as a library"):
+            for kind, maximumLength in (("5 KiB", 16384), ("8 MiB", 131072)):
+                measured = self.sent(SENDERS[name], kind, maximumLength)
+                self.assertEqual((measured.wrong, measured.each), ("", 3))
+                self.assertEqual(set(EXPERIMENTS["sending"].shown), set(measured.figures))
+                self.assertTrue(all(measured.figures.values()))
+
+    def test_thoseOfOthers(self) -> None:
+        requireProgram("storescu")
+        for name in ("storescu", "dcmsend", "pynetdicom storescu"):
+            self.assertEqual(self.sent(SENDERS[name], "512 KiB").wrong, "")
+
+    def test_whatIsNotWholeIsFound(self) -> None:
+        for fault, expected in (
+            ("none", ""),
+            ("fewer", "2 of 3 objects came"),
+            ("twice", "an object has a wrong number"),
+            ("damaged", "an object is damaged"),
+            ("short", "an object is damaged"),  # its length stands before its pixels
+        ):
+            command = [sys.executable, "-c", WRONG_SENDER]
+            sender = Sender("wrong", lambda port, files, c=command, f=fault: [*c, str(port), str(files), f], str)
+            wrong = self.sent(sender).wrong
+            self.assertTrue(wrong.startswith(expected) if expected else not wrong, (fault, wrong))
+
+    def test_senderThatFails(self) -> None:
+        command = [sys.executable, "-c", "import sys; sys.exit('no way')"]
+        measured = self.sent(Sender("failing", lambda port, files: command, str))
+        self.assertIn("it ended with 1: no way", measured.wrong)
+
+    def test_senderThatDoesNotConnect(self) -> None:
+        with mock.patch("benchmarks.loadgen._PATIENCE", 0.1):
+            measured = self.sent(Sender("idle", lambda port, files: [sys.executable, "-c", ""], str))
+        self.assertIn("there was no association", measured.wrong)
+
+    def test_filesAreWrittenOnce(self) -> None:
+        self.assertIs(self.bench.files("5 KiB", 2), self.bench.files("5 KiB", 2))
+
+
 class CommandTests(SynchronousTestCase):
     """`python -m benchmarks`."""
 
     def test_list(self) -> None:
         output = io.StringIO()
         self.assertEqual(main(["list"], output), 0)
-        for name in (*EXPERIMENTS, *SERVERS):
+        for name in (*EXPERIMENTS, *SERVERS, *SENDERS):
             self.assertIn(name, output.getvalue())
 
     def test_page(self) -> None:
@@ -224,7 +304,7 @@ class CommandTests(SynchronousTestCase):
             capture_output=True,
             text=True,
         )
-        self.assertEqual((done.returncode, done.stderr), (2, "benchmarks: there is no receiver 'nobody'\n"))
+        self.assertEqual((done.returncode, done.stderr), (2, "benchmarks: there is no receiver or sender 'nobody'\n"))
 
     def test_pieces(self) -> None:
         directory = Path(self.mktemp())

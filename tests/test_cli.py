@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from txdicom import requestor
 from txdicom.cli.files import find
 from txdicom.cli.main import makeParser
 from txdicom.cli.outcomes import Kind, Outcome
@@ -55,6 +58,38 @@ class ParserTests(SynchronousTestCase):
             with contextlib.redirect_stderr(said):
                 self.assertEqual(self.assertRaises(SystemExit, makeParser().parse_args, arguments).code, 2)
             self.assertIn(word, said.getvalue())
+
+
+class StartTests(SynchronousTestCase):
+    """What the command takes along when it starts, and how it leaves the interpreter."""
+
+    def run_(self, *code: str) -> str:
+        done = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def test_importsNoMoreThanItNeeds(self) -> None:
+        told = self.run_(
+            "import sys, txdicom.cli.main",
+            "print([name for name in ('pydicom', 'tqdm', 'twisted.application') if name in sys.modules])",
+            "from txdicom.requestor import AssociationService",
+            "print('twisted.application' in sys.modules)",
+        )
+        self.assertEqual(told.split("\n"), ["[]", "True", ""])
+
+    def test_garbageIsCollectedAgain(self) -> None:
+        told = self.run_(
+            "import gc, sys",
+            "from txdicom.__main__ import main",
+            "import twisted.internet.defer",
+            "sys.argv = ['txdicom', 'echo', '127.0.0.1', '1']",
+            "try: main()",
+            "except SystemExit as end: print(end.code, gc.isenabled(), gc.get_freeze_count() > 0)",
+        )
+        self.assertEqual(told, "1 True True\n")
+
+    def test_noSuchName(self) -> None:
+        with self.assertRaises(AttributeError):
+            _ = requestor.NoSuchName
 
 
 class FindTests(SynchronousTestCase):

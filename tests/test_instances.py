@@ -66,6 +66,16 @@ class FileTests(SynchronousTestCase):
                     self.assertEqual(readAll(instance, size), data)
                     self.assertTrue(instance.exhausted)
 
+    def test_wholeInOnePiece(self) -> None:
+        """What is read of a small file at first is all there is: nobody looks for more, and nothing is copied."""
+        path = self.file(encodeFileHead(CT, "1.2.3", EXPLICIT_LITTLE, "") + example(4096))
+        instance = openInstance(path)
+        self.assertTrue(instance.exhausted)
+        self.assertIsInstance(instance.read(1 << 20), memoryview)
+        partly = openInstance(path, first=1024)
+        self.assertFalse(partly.exhausted)
+        partly.close()
+
     def test_everyEncoding(self) -> None:
         """With file meta information, and without, where it can be seen."""
         for syntax in CONVERTIBLE:

@@ -11,12 +11,13 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.objects import Batch, pool
 
-__all__ = ["Load", "LoadGenerator", "LoadGeneratorError", "Outcome", "Received", "Sink", "sink"]
+__all__ = ["Load", "LoadGenerator", "LoadGeneratorError", "Outcome", "Received", "Sink"]
 
 _SOURCES = Path(__file__).resolve().parent
 #: How long a sink is waited for when its sender has ended, in seconds.
@@ -143,6 +144,27 @@ class LoadGenerator:
             **settings,
         )
 
+    @contextmanager
+    def sink(self, batch: Batch, objects: int, longestPDU: int) -> Iterator[Sink]:
+        """
+        Run a sink that takes objects of one batch.
+
+        :param objects: how many there are.
+        :param longestPDU: what it announces, in bytes.
+        :raises LoadGeneratorError: it cannot be built.
+        """
+        settings = {"each": objects, "longest_pdu": longestPDU, **_objects(batch, self._home)}
+        command = [self._sink, *_arguments(settings)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - what was built here
+            try:
+                yield Sink(process)
+            finally:
+                process.kill()
+
+    @cached_property
+    def _sink(self) -> Path:
+        return _build("sink", self._home)
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -179,30 +201,8 @@ class Sink:
         return Received(**json.loads(output))
 
 
-@contextmanager
-def sink(batch: Batch, objects: int, longestPDU: int, home: Path) -> Iterator[Sink]:
-    """
-    Run a sink that takes objects of one batch.
-
-    :param objects: how many there are.
-    :param longestPDU: what it announces, in bytes.
-    :param home: a directory for its files; a `LoadGenerator` has to have been made there.
-    :raises LoadGeneratorError: it cannot be built.
-    """
-    settings = {"each": objects, "longest_pdu": longestPDU, **_objects(batch, home)}
-    command = [_build("sink", home), *_arguments(settings)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - what was built here
-        try:
-            yield Sink(process)
-        finally:
-            process.kill()
-
-
 def _build(name: str, home: Path) -> Path:
-    """Compile a program, unless that has been done."""
     program = home / name
-    if program.exists():
-        return program
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise LoadGeneratorError("there is no C compiler: install gcc")
