@@ -26,8 +26,8 @@ from txdicom.upperlayer.items import ContextResult, PresentationContextAC, UserI
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC
 from txdicom.upperlayer.subitems import AsynchronousOperationsWindow
 
-#: What the queue reads at a time, for the PDUs of these tests: 16 of 16378 bytes.
-CHUNK = (1 << 18) // 16378 * 16378
+#: What the queue reads at a time, for the PDUs of these tests: 64 of 16378 bytes.
+CHUNK = (1 << 20) // 16378 * 16378
 
 
 @implementer(IDataSetSource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -51,6 +52,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
     async def command(reactor: Any) -> None:
         nonlocal status
+        # All that is needed has been imported, and need not be looked at when garbage is collected, here or at the end.
+        gc.freeze()
+        gc.enable()
         try:
             endpoint = secured(_endpoint(reactor, options), options, reactor)
         except TLSError as error:

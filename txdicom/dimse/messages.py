@@ -8,7 +8,6 @@ in and never held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import Struct
 from typing import Protocol
 
@@ -140,7 +139,7 @@ def encodeMessage(contextID: int, command: bytes, dataSet: bytes | None, maximum
     if length + _PDV_OVERHEAD <= (maximumLength or _UNLIMITED) and dataSet is None:
         # Nearly all that an SCP ever sends.
         return _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, _COMMAND | _LAST) + command
-    pieces = [*_fragments(contextID, _COMMAND, command, maximumLength, True)]
+    pieces = _fragments(contextID, _COMMAND, command, maximumLength, True)
     if dataSet is not None:
         pieces += _fragments(contextID, 0, dataSet, maximumLength, True)
     return b"".join(pieces)
@@ -154,15 +153,22 @@ def encodeDataSet(contextID: int, dataSet: Octets, maximumLength: int, last: boo
     :param maximumLength: as for `encodeMessage`.
     :param last: whether the data set ends with it.
     """
-    return list(_fragments(contextID, 0, dataSet, maximumLength, last))
+    return _fragments(contextID, 0, dataSet, maximumLength, last)
 
 
-def _fragments(contextID: int, kind: int, data: Octets, maximumLength: int, last: bool) -> Iterator[Octets]:
+def _fragments(contextID: int, kind: int, data: Octets, maximumLength: int, last: bool) -> list[Octets]:
     step = fragmentLength(maximumLength or _UNLIMITED)
     view = memoryview(data)
-    for start in range(0, max(len(data), 1), step):
-        fragment = view[start : start + step]
-        control = kind | (_LAST if last and start + step >= len(data) else 0)
-        length = len(fragment)
-        yield _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, control)
-        yield fragment
+    end = max(len(data) - 1, 0) // step * step
+    pieces: list[Octets] = []
+    if end:
+        # All PDUs but the last one begin alike.
+        header = _pduHeader(contextID, kind, step)
+        for start in range(0, end, step):
+            pieces += (header, view[start : start + step])
+    return [*pieces, _pduHeader(contextID, kind | _LAST if last else kind, len(data) - end), view[end:]]
+
+
+def _pduHeader(contextID: int, control: int, length: int) -> bytes:
+    """Make all of a P-DATA-TF PDU but its fragment, which has that length."""
+    return _packPDUHeader(_P_DATA_TF, length + _PDV_OVERHEAD, length + 2, contextID, control)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SendQueue"]
 
-#: About how much of a data set is read from its source at a time, in bytes: enough PDUs that reading costs little.
-_CHUNK = 1 << 18
+#: About how much of a data set is read from its source at a time, in bytes: all of most instances, which then go out by
+#: one system call.
+_CHUNK = 1 << 20
 #: Nor is any PDU of it larger, whatever the peer would take; larger ones gain nothing.
 _LARGEST_PDU = 1 << 17
 _HELD = "an answer waits for a data set that is being sent"

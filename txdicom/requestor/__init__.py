@@ -6,11 +6,15 @@ The requestor's side: `connect` to a peer, and send, query and retrieve over the
 that we are asked for may have them sent.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from txdicom.requestor.association import RequestorAssociation
 from txdicom.requestor.connecting import RequestorFactory, connect
 from txdicom.requestor.destination import Destination
 from txdicom.requestor.proposing import contextsFor, proposalsFor
-from txdicom.requestor.reconnecting import AssociationService
+
+if TYPE_CHECKING:
+    from txdicom.requestor.reconnecting import AssociationService
 
 __all__ = [
     "AssociationService",
@@ -21,3 +25,12 @@ __all__ = [
     "contextsFor",
     "proposalsFor",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for, because it takes Twisted's services along, which most senders have no use for.
+    if name == "AssociationService":
+        from txdicom.requestor.reconnecting import AssociationService
+
+        return AssociationService
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -204,17 +204,20 @@ class OpenInstance:
         return os.fstat(self._file.fileno()).st_size
 
     def _readFirst(self) -> bytes:
-        if self._file is None or self._file is self._source:
-            wanted = self._first
-        else:
+        wanted, whole = self._first, -1
+        if self._file is not None and self._file is not self._source:
             # Asked for no more than there is: memory for the rest would cost as much as the reading.
-            wanted = min(self._first, os.fstat(self._file.fileno()).st_size)
+            whole = os.fstat(self._file.fileno()).st_size
+            wanted = min(wanted, whole)
         first = b""
         while self._file is not None and len(first) < wanted:
             piece = self._file.read(wanted - len(first))
             if not piece:
                 self.close()
             first = first + piece if first else piece
+        if len(first) == whole:
+            # To look for more would cost memory again, and joining it to the rest a copy.
+            self.close()
         return first
 
     def _decoded(self) -> Dataset:
