@@ -22,12 +22,15 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.errors import RejectReason, RejectResult
-from txdicom.interfaces import IDataSetWriter, IQuerySCP, IStorageSCP
-from txdicom.requestor import AssociationService, RequestorAssociation, RequestorFactory, connect
+from txdicom.interfaces import IDataSetWriter, IQuerySCP, IRetrieveSCP, IServiceProvider, IStorageSCP
+from txdicom.requestor import AssociationService, Destination, RequestorAssociation, RequestorFactory, connect
 from txdicom.services.collecting import CollectingStore
+from txdicom.services.instances import HeldInstance, Identity
 from txdicom.services.query import STUDY_ROOT, QueryService, SubOperations
+from txdicom.services.retrieval import GetService, MoveService
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import VerificationService
+from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import FileStore
 from txdicom.testing import (
     MemoryEndpoint,
@@ -101,6 +104,25 @@ class Matches:
     async def find(self, association: Association, sopClassUID: str, identifier: Dataset) -> AsyncIterator[Dataset]:
         """Yield a match."""
         yield identifier
+
+
+@implementer(IRetrieveSCP)
+class Held:
+    """One who retrieves."""
+
+    async def retrieve(
+        self, association: Association, sopClassUID: str, identifier: Dataset
+    ) -> AsyncIterator[HeldInstance]:
+        """Yield an instance."""
+        yield HeldInstance(Identity("1.2", "1.3", "1.4"), "a.dcm")
+
+
+def retrieving(endpoint: TCP4ClientEndpoint, disk: Disk) -> list[IServiceProvider]:
+    """Answer C-GET and C-MOVE."""
+    GetService(Matches(), [STUDY_ROOT.get], disk)  # type: ignore[arg-type]
+    MoveService(Held(), [STUDY_ROOT.move], {"THIRD": endpoint}, disk)  # type: ignore[dict-item]
+    destinations = {"THIRD": Destination(endpoint, clock=Clock())}
+    return [GetService(Held(), [STUDY_ROOT.get], disk), MoveService(Held(), [STUDY_ROOT.move], destinations, disk)]
 
 
 @implementer(IStorageSCP)

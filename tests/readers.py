@@ -47,6 +47,8 @@ log = int(os.environ["READER_LOG"])
 path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), {str(ROOT)!r}])
 command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", *sys.argv[1:]]
 if os.fork() == 0:
+    os.dup2(log, 1)  # the shell's output ends when the shell does
+    os.dup2(log, 2)
     program = subprocess.Popen(command, env={{**os.environ, "PYTHONPATH": path}}, stdout=log, stderr=log)
     with open(os.environ["READER_PIDS"], "a") as pids:
         print(program.pid, file=pids)

@@ -149,4 +149,4 @@ class TerminalTests(CommandTestCase):
         bar, *lines = shown.splitlines()
         self.assertIn("1/1 [", shown)
         self.assertIn("0/1 [", bar + lines[0])
-        self.assertEqual(lines[-1][:19], "0 of 1 file stored,")
+        self.assertEqual(lines[-1][:14], "0 of 1 stored,")

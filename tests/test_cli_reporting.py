@@ -39,12 +39,12 @@ class ReportTests(SynchronousTestCase):
                 f"       2  failed   the peer does not accept RT Dose Storage ({RT_DOSE})",
                 "       1  failed   No such file",
                 "       1  unsent   interrupted",
-                "3 of 8 files stored, 3.0 MiB in 2.0 s, 2 files/s, 1.5 MiB/s",
+                "3 of 8 stored, 3.0 MiB in 2.0 s, 2 files/s, 1.5 MiB/s",
             ],
         )
         self.assertEqual(
             summarize([Outcome("a", Kind.UNSENT, "interrupted")], 1.0).splitlines()[-1],
-            "0 of 1 file stored, 0.0 MiB in 1.0 s",
+            "0 of 1 stored, 0.0 MiB in 1.0 s",
         )
         self.assertEqual(summarize([], 1.0), "no file found")
 

@@ -17,6 +17,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydicom import dcmread
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.__main__ import _parser as benchmarksParser
@@ -30,15 +31,19 @@ GENERATED = {"results.rst"}
 ELSEWHERE = {
     ("README.md", "-m pytest"): "these tests; .ci/run takes the line from there",
     ("benchmarks.rst", "-m benchmarks"): "test_benchmarks below; .ci/run does what is short",
+    ("querying.rst", "movescu"): "a third is needed, which tests.interop.test_archive has",
     ("migration.rst", "storescp --fork"): "DCMTK's program; tests.interop.test_sidebyside compares it with ours",
 }
-#: What a page takes for granted: a receiver that another page starts, or a log.
+#: What a block takes for granted, by its page and a part of it: a receiver that another page starts, or a log.
 BEFORE = {
-    "sending.rst": ["twistd storescp --output-directory received 11112"],
-    "storescp.rst": ["""echo '{"event": "association", "calling": "CT1", "stored": 2, "rate": 7.5}' >twistd.log"""],
+    ("sending.rst", "txdicom echo"): ["twistd storescp --output-directory received 11112"],
+    ("sending.rst", "--enable-tls"): [text for _, text in blocks(DOCS / "tls.rst", "sh")[:2]],
+    ("storescp.rst", "jq "): [
+        """echo '{"event": "association", "calling": "CT1", "stored": 2, "rate": 7.5}' >twistd.log"""
+    ],
 }
 #: Programs of others that blocks call.
-PROGRAMS = ("storescu", "findscu", "openssl", "jq")
+PROGRAMS = ("storescu", "findscu", "getscu", "openssl", "jq")
 
 
 def everyPage() -> Iterator[Path]:
@@ -52,6 +57,13 @@ def everyPage() -> Iterator[Path]:
 def elsewhere(page: Path, block: str) -> bool:
     """Tell whether something else looks at a block."""
     return any(page.name == name and part in block for name, part in ELSEWHERE)
+
+
+def before(page: str, block: str) -> list[str]:
+    """Tell what has to be run for a block to find what it takes for granted."""
+    return [
+        command for (name, part), commands in BEFORE.items() if name == page and part in block for command in commands
+    ]
 
 
 def shellBlocks(page: Path) -> list[str]:
@@ -74,7 +86,7 @@ class ReaderTests(SynchronousTestCase):
     def read(self, name: str) -> str:
         """Run what a page shows, after what it takes for granted; return all output."""
         page = next(page for page in everyPage() if page.name == name)
-        commands = shellBlocks(page)
+        commands = [command for block in shellBlocks(page) for command in [*before(name, block), block]]
         for program in PROGRAMS:
             if any(re.search(rf"^\s*{program} ", command, re.M) for command in commands):
                 requireProgram(program)
@@ -83,7 +95,7 @@ class ReaderTests(SynchronousTestCase):
         reader = Reader(directory)
         self.addCleanup(reader.close)
         self.directory = directory
-        return "".join(reader.run(command) for command in [*BEFORE.get(name, ()), *commands])
+        return "".join(reader.run(command) for command in commands)
 
     def received(self) -> list[str]:
         """Name the files that the receivers have kept."""
@@ -110,14 +122,18 @@ class ReaderTests(SynchronousTestCase):
         self.assertIn("PASSED (successes=3)", self.read("plugins.rst"))
 
     def test_querying(self) -> None:
-        self.assertIn("[Doe^Jane]", self.read("querying.rst"))
+        shown = self.read("querying.rst")
+        self.assertIn("[Doe^Jane]", shown)
+        self.assertIn("[1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", shown)
+        [got] = self.directory.glob("CT.*")
+        self.assertEqual(dcmread(got).PatientID, "1CT1")
 
     def test_security(self) -> None:
         self.read("security.rst")
 
     def test_sending(self) -> None:
         shown = self.read("sending.rst")
-        self.assertRegex(shown, r"(?m)^ +1  stored  0x0000 success$")
+        self.assertEqual(len(re.findall(r"(?m)^ +1  stored +0x0000 success$", shown)), 2)
         self.assertEqual(len(self.received()), 1)
 
     def test_storescp(self) -> None:

@@ -162,7 +162,7 @@ class SendTests(RequestorTestCase):
         self.start(requireProgram("storescp"), "+B", "+xa", "-pm", "-od", folder, self.port)
         sent = self.sendable()
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         self.assertKept(sent, folder)
 
     def test_pynetdicom(self) -> None:
@@ -177,7 +177,7 @@ class SendTests(RequestorTestCase):
         known = set(classes._STORAGE_CLASSES.values())
         sent = {uid: path for uid, path in self.sendable().items() if identify(path).sopClassUID in known}
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         self.assertKept(sent, folder)
 
     def test_ours(self) -> None:
@@ -186,7 +186,7 @@ class SendTests(RequestorTestCase):
         self.addCleanup(receiver.stop)
         self.port = receiver.port
         sent = self.sendable("bad_sequence.dcm", prefix="1.2.840.10008.")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", self.send([*sent.values()], "-n", "2"))
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", self.send([*sent.values()], "-n", "2"))
         self.assertKept(sent, receiver.directory)
         self.assertEqual(receiver.takeFailures(), [])
 
@@ -197,7 +197,7 @@ class SendTests(RequestorTestCase):
         self.port = receiver.port
         names = ("ExplVR_BigEnd.dcm", "image_dfl.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm")
         sent = [CT, MR, *(str(get_testdata_file(name)) for name in names)]
-        self.assertIn("6 of 6 files stored", self.send(sent))
+        self.assertIn("6 of 6 stored", self.send(sent))
         stored = {name: content for name, content in receiver.take().items() if name[:3] != "loc"}
         # The last is the second once more, compressed.
         self.assertEqual(len(stored), 5)
@@ -212,7 +212,7 @@ class SendTests(RequestorTestCase):
         self.start(requireProgram("storescp"), "+xi", "-pm", "-od", folder, self.port)
         sent = self.sendable(*_NOT_DECODED)
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         stored = byUID(folder)
         self.assertEqual(sorted(stored), sorted(sent))
         compressed = 0
@@ -244,7 +244,7 @@ class SendTests(RequestorTestCase):
         self.start(requireProgram("Orthanc"), self.home / "orthanc.json")
         sent = self.sendable(*_NOT_FOR_ORTHANC)
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         folder = self.home / "got"
         folder.mkdir()
         for number in self.get(http, "/instances"):

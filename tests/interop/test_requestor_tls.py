@@ -84,7 +84,7 @@ class CommandTests(TLSTestCase):
         receiver = self.receive("--profile-bcp195")
         for profile in ("8996", "8996-mod", "bcp195", "bcp195-nd", "bcp195-ex"):
             report = self.send([CT, MR], *self.mine, *self.trust, f"--profile-{profile}", "-n", "2")
-            self.assertIn("2 of 2 files stored", report)
+            self.assertIn("2 of 2 stored", report)
             stored = receiver.take().values()
             for path in (CT, MR):
                 self.assertEqual(sum(each.endswith(dataSetOf(path)) for each in stored), 1)
@@ -99,7 +99,7 @@ class CommandTests(TLSTestCase):
         self.start(requireProgram("storescp"), *tls, "+B", "+xa", "-pm", "-od", folder, self.port)
         sent = self.sendable()
         report = self.send([*sent.values()], *self.mine, *self.trust, "--profile-bcp195-nd", "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         self.assertKept(sent, folder)
 
     def test_peersThatAreNotGood(self) -> None:

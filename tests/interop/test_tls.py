@@ -10,6 +10,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.interop.case import dataSetOf
 from tests.interop.corpus import namedFiles
 from tests.interop.peers import Finished, requireModule, requireProgram, run
 from tests.interop.receiver import Receiver
-from tests.programs import waitFor
+from tests.programs import CHECKOUT, waitFor
 
 _PATIENCE = 30.0
 
@@ -240,6 +241,13 @@ class HowToTests(SynchronousTestCase):
         finished = run(*send)
         self.assertEqual(finished.status, 0, finished.output)
         self.assertEqual(len(receiver.take()), 1)
+        _, ours = (text for _, text in blocks(DOCS / "sending.rst", "sh"))
+        send = self.words(ours, **{"2762": str(receiver.port), "docs": str(file.path)})
+        self.assertEqual(send[0], "txdicom")
+        done = subprocess.run([sys.executable, "-m", *send], cwd=CHECKOUT, capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(receiver.take()), 1)
+        send = self.words(self.send, **{"2762": str(receiver.port), "image.dcm": str(file.path)})
         self.shell(self.revoke)
         strict = Receiver(*options, "--add-crl-file", str(self.directory / "revoked.crl"))
         self.addCleanup(strict.stop)

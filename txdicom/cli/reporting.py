@@ -97,9 +97,7 @@ def summarize(outcomes: Sequence[Outcome], seconds: float) -> str:
     sent = sum(outcome.kind is Kind.STORED for outcome in outcomes)
     mebibytes = sum(outcome.size for outcome in outcomes) / (1 << 20)
     rate = f", {sent / seconds:.0f} files/s, {mebibytes / seconds:.1f} MiB/s" if sent and seconds else ""
-    return "\n".join(
-        [*table, f"{sent} of {_counted(len(outcomes))} stored, {mebibytes:.1f} MiB in {seconds:.1f} s{rate}"]
-    )
+    return "\n".join([*table, f"{sent} of {len(outcomes)} stored, {mebibytes:.1f} MiB in {seconds:.1f} s{rate}"])
 
 
 def _counted(count: int) -> str:

@@ -183,7 +183,9 @@ class Retrieval(ABC):
             if self._receiver is None:
                 self._receiver = await self._connected(instances)
             status = await self._send(self._receiver, instance)
-        except (DICOMError, CancelledError) as error:
+        except CancelledError:
+            self._notSent(instance, "it was given up")
+        except DICOMError as error:
             self._notSent(instance, str(error) or type(error).__name__)
         except Exception:
             self._log.failure("instance {uid} could not be sent", uid=instance.identity.sopInstanceUID)

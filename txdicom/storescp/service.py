@@ -117,12 +117,12 @@ class ListeningService(MultiService):
             raise _failed(_sentence(error)) from error
         # Without anything to read again it is still not to end a receiver, unless it is one whose terminal is gone.
         isWanted = self._reload is not None or not os.isatty(_STDIN)
-        if isWanted and threading.current_thread() is threading.main_thread():
+        if isWanted and _inMainThread():
             self._beforeHangup = signal.signal(signal.SIGHUP, self._hungUp)
 
     async def _stopListening(self) -> None:
         await super().stopService()
-        if self._beforeHangup is not None:
+        if self._beforeHangup is not None and _inMainThread():
             signal.signal(signal.SIGHUP, self._beforeHangup)
 
     def _hungUp(self, number: int, frame: FrameType | None) -> None:
@@ -196,7 +196,7 @@ def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
     def onSignal(number: int, frame: FrameType | None) -> None:
         reactor.callFromThread(hurry)
 
-    if threading.current_thread() is not threading.main_thread():
+    if not _inMainThread():
         yield
         return
     before = {number: signal.signal(number, onSignal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -209,6 +209,11 @@ def hurried(reactor: Any, hurry: Callable[[], None]) -> Iterator[None]:
 
 def _nothingToReload() -> None:
     _log.info("SIGHUP changes nothing without TLS")
+
+
+def _inMainThread() -> bool:
+    # Signals cannot be had in any other.
+    return threading.current_thread() is threading.main_thread()
 
 
 def _failed(sentence: str) -> StartError:
