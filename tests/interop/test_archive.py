@@ -59,7 +59,7 @@ class ArchiveTestCase(RequestorTestCase):
         """Send files to the archive, and return the path of each UID."""
         sent = {identify(str(path)).sopInstanceUID: str(path) for path in paths}
         report = self.send([*sent.values()], "-n", "2")
-        self.assertIn(f"{len(sent)} of {len(sent)} files stored", report)
+        self.assertIn(f"{len(sent)} of {len(sent)} stored", report)
         return sent
 
     def storable(self) -> dict[str, str]:
