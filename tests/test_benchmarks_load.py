@@ -204,25 +204,29 @@ class LoadTests(SynchronousTestCase):
 
 #: Sends all files of a directory, or one less, the first one instead of the second, or the second one changed.
 WRONG_SENDER = """
-import os, sys
-from pynetdicom import AE
+import sys
+from pathlib import Path
 from pydicom import dcmread
-port, directory, fault = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-files = [dcmread(os.path.join(directory, name)) for name in sorted(os.listdir(directory))]
-if fault == "fewer":
-    del files[-1]
-elif fault == "twice":
-    files[1] = files[0]
-elif fault == "damaged":
-    files[1].PixelData = bytes(len(files[1].PixelData))
-elif fault == "short":
-    files[1].PixelData = files[1].PixelData[:-2]
-entity = AE()
-entity.add_requested_context(files[0].SOPClassUID, files[0].file_meta.TransferSyntaxUID)
-association = entity.associate("127.0.0.1", port)
-for file in files:
-    association.send_c_store(file)
-association.release()
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import react
+from txdicom.requestor import connect
+
+async def main(reactor, port, directory, fault):
+    files = [dcmread(path) for path in sorted(Path(directory).iterdir())]
+    if fault == "fewer":
+        del files[-1]
+    elif fault == "twice":
+        files[1] = files[0]
+    elif fault == "damaged":
+        files[1].PixelData = bytes(len(files[1].PixelData))
+    elif fault == "short":
+        files[1].PixelData = files[1].PixelData[:-2]
+    association = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", int(port)), send=files)
+    for file in files:
+        await association.store(file)
+    await association.release()
+
+react(lambda *given: main(*given), sys.argv[1:])
 """
 
 
@@ -247,10 +251,18 @@ class SendingTests(SynchronousTestCase):
                 self.assertEqual(set(EXPERIMENTS["sending"].shown), set(measured.figures))
                 self.assertTrue(all(measured.figures.values()))
 
-    def test_thoseOfOthers(self) -> None:
+    def test_dcmtk(self) -> None:
         requireProgram("storescu")
-        for name in ("storescu", "dcmsend", "pynetdicom storescu"):
+        for name in ("storescu", "dcmsend"):
             self.assertEqual(self.sent(SENDERS[name], "512 KiB").wrong, "")
+
+    def test_pynetdicom(self) -> None:
+        """About once in a hundred times it misses an answer that comes fast, and aborts: one run of five is whole."""
+        for _ in range(5):
+            wrong = self.sent(SENDERS["pynetdicom storescu"], "512 KiB").wrong
+            if not wrong:
+                return
+        self.fail(wrong)
 
     def test_whatIsNotWholeIsFound(self) -> None:
         for fault, expected in (
