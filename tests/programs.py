@@ -129,6 +129,7 @@ class Program:
     :param arguments: those of storescp.
     :param runner: what runs it: "twistd" (as ``twistd -n``), "daemon" (as ``twistd``) or "twist" (from the checkout).
     :param before: arguments of the runner's own.
+    :param python: the interpreter, if that shall be another one than the tests'.
     :param keywords: for `subprocess.Popen`.
     """
 
@@ -138,6 +139,7 @@ class Program:
         *arguments: str,
         runner: str = "twistd",
         before: Sequence[str] = (),
+        python: str | None = None,
         env: Mapping[str, str] | None = None,
         **keywords: Any,
     ) -> None:
@@ -147,10 +149,11 @@ class Program:
         self._error = home / "err"
         self.pidFile = home / "twistd.pid"
         self._daemon = runner == "daemon"
+        interpreter = [python] if python else []
         command = {
-            "twistd": [twistd(), "-n"],
-            "daemon": [twistd()],
-            "twist": [sys.executable, "-m", "twisted", "--log-format=text"],
+            "twistd": [*interpreter, twistd(), "-n"],
+            "daemon": [*interpreter, twistd()],
+            "twist": [python or sys.executable, "-m", "twisted", "--log-format=text"],
         }[runner]
         with open(home / "out", "wb") as output, open(self._error, "wb") as errors:
             self.process = subprocess.Popen(

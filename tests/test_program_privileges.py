@@ -16,6 +16,7 @@ import socket
 import ssl
 import stat
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 from tests.certificates import Authority
-from tests.programs import CHECKOUT, ENDED, PATIENCE, Program, waitFor
+from tests.programs import CHECKOUT, ENDED, PATIENCE, Program, environment, waitFor
 from tests.test_workers_program import WorkersTestCase, isAlive
 
 _IS_ROOT = os.getuid() == 0
+#: What is installed for these tests.
+_PACKAGES = sysconfig.get_path("purelib")
 #: Who the processes shall be.
 UID, GID = (65534, 65534) if _IS_ROOT else (os.getuid(), os.getgid())
 
@@ -42,12 +45,29 @@ def lowPort() -> int:
     return 0
 
 
+def barrier(path: str | Path) -> Path | None:
+    """Return the first folder on the way to a path that keeps out those who these processes shall be; None if none."""
+    for folder in (Path(path).resolve(), *Path(path).resolve().parents):
+        if _IS_ROOT and not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
+
+
 def requireReachable(*paths: str | Path) -> None:
     """Skip the test if not everybody may go to these paths: nothing can be started there by anybody but root."""
     for path in paths:
-        for folder in (Path(path).resolve(), *Path(path).resolve().parents):
-            if _IS_ROOT and not folder.stat().st_mode & stat.S_IXOTH:
-                raise SkipTest(f"others than root cannot reach {folder}")
+        if folder := barrier(path):
+            raise SkipTest(f"others than root cannot reach {folder}")
+
+
+def reachablePython() -> str:
+    """Return the interpreter of these tests, or one of the system's of its version if root has that for itself."""
+    if not barrier(sys.executable):
+        return sys.executable
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    other = shutil.which(name, path="/usr/local/bin:/usr/bin")
+    requireReachable(other or sys.executable)
+    return str(other)
 
 
 class PrivilegesTests(WorkersTestCase):
@@ -56,7 +76,8 @@ class PrivilegesTests(WorkersTestCase):
     def setUp(self) -> None:
         """Have everything belong to who the processes will be, but for what each was started with."""
         super().setUp()
-        requireReachable(CHECKOUT, sys.executable, tempfile.gettempdir())
+        requireReachable(CHECKOUT, _PACKAGES, tempfile.gettempdir())
+        self.python = reachablePython()
         # That of tests is often root's alone.
         self.home = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.home)
@@ -69,10 +90,11 @@ class PrivilegesTests(WorkersTestCase):
     def dropping(self, *arguments: str, workers: int = 1, **keywords: Any) -> Program:
         """Start a program that gives up its privileges, and tells a command of each instance."""
         endpoint = f"--endpoint=tcp:{lowPort()}:interface=127.0.0.1"
-        command = f"{sys.executable} -c \"open('{self.told}/#f', 'w')\""
+        command = f"{self.python} -c \"open('{self.told}/#f', 'w')\""
         before = [f"--uid={UID}", f"--gid={GID}", *keywords.pop("before", ())]
         given = (endpoint, f"--workers={workers}", "-xcr", command, *arguments)
-        return self.start(*given, before=before, umask=0o022, **keywords)
+        env = environment(PYTHONPATH=f"{CHECKOUT}{os.pathsep}{_PACKAGES}")
+        return self.start(*given, before=before, umask=0o022, python=self.python, env=env, **keywords)
 
     def assertServes(self, program: Program, number: int = 1) -> None:
         """An instance is stored, told, and belongs to who the processes are."""
