@@ -15,7 +15,8 @@ from zope.interface import implementer
 from benchmarks.objects import KINDS, Batch
 from benchmarks.results import Row
 from benchmarks.soaking.contents import EXPLICIT_VR_LITTLE_ENDIAN
-from txdicom.dimse.commands import CStoreRQ, CStoreRSP, decodeCommand, encodeCommand
+from txdicom.dimse.commands import CStoreRQ, CStoreRSP
+from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.interfaces import IPDUReceiver
 from txdicom.services.head import HeadReader
 from txdicom.services.storage import ReceivedInstance

@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.headvectors import EXPLICIT_LITTLE, PATIENT_NAME, SOP_CLASS_UID, SOP_INSTANCE_UID, element
 from txdicom.dimse.acceptor import AcceptorFactory
-from txdicom.dimse.commands import CStoreRQ, decodeCommand, encodeCommand
+from txdicom.dimse.commands import CStoreRQ
+from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.storage import outputdirectory
 from txdicom.storescp.options import Options

@@ -33,15 +33,8 @@ from tests.scripted import (
     pData,
     storeRQ,
 )
-from txdicom.dimse.commands import (
-    CCancelRQ,
-    CEchoRQ,
-    CEchoRSP,
-    CommandField,
-    CStoreRSP,
-    decodeCommand,
-    encodeCommand,
-)
+from txdicom.dimse.commands import CCancelRQ, CEchoRQ, CEchoRSP, CommandField, CStoreRSP
+from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.errors import MessageError
 from txdicom.services.storage import StorageService, store
 from txdicom.services.verification import VerificationService, echo

@@ -1,5 +1,5 @@
 """
-Tests for `txdicom.dimse.commands` and `txdicom.dimse.elements`.
+Tests for `txdicom.dimse.commands`, `commandsets` and `elements`.
 
 The byte vectors are typed from PS3.7 6.3, 9.3 and Annex E, not made with the code under test.
 """
@@ -26,11 +26,9 @@ from txdicom.dimse.commands import (
     CStoreRQ,
     CStoreRSP,
     GenericCommand,
-    decodeCommand,
-    elementsOf,
-    encodeCommand,
     responseTo,
 )
+from txdicom.dimse.commandsets import decodeCommand, elementsOf, encodeCommand
 from txdicom.errors import LocalProtocolError, MessageError
 
 VERIFICATION = "1.2.840.10008.1.1"

@@ -1,5 +1,5 @@
 """
-Properties of `txdicom.dimse.commands`, with pydicom and pynetdicom as judges in both directions.
+Properties of `txdicom.dimse.commandsets`, with pydicom and pynetdicom as judges in both directions.
 """
 
 # mypy: allow-untyped-calls
@@ -34,10 +34,8 @@ from txdicom.dimse.commands import (
     CStoreRQ,
     CStoreRSP,
     GenericCommand,
-    decodeCommand,
-    elementsOf,
-    encodeCommand,
 )
+from txdicom.dimse.commandsets import decodeCommand, elementsOf, encodeCommand
 from txdicom.dimse.elements import joinElements
 from txdicom.errors import LocalProtocolError, MessageError
 

@@ -33,7 +33,8 @@ from tests.scripted import (
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.admission import refuseAll
-from txdicom.dimse.commands import CEchoRQ, CommandField, decodeCommand
+from txdicom.dimse.commands import CEchoRQ, CommandField
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.errors import AssociationAborted, DIMSEError
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SkipTest
 
 from tests.receivers import ReceiverTestCase, dataPDUs, dataSet, filesIn, storeRQ
 from tests.storing import systemError
-from txdicom.dimse.commands import decodeCommand
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.testing import RawPeer
 from txdicom.upperlayer.pdu import PDataTF
 

@@ -25,7 +25,8 @@ from tests.scripted import CT, INSTANCE, MR, VERIFICATION, RecordingObserver, da
 from tests.storing import openFiles
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CCancelRQ, CEchoRQ, CommandField, GenericCommand, decodeCommand
+from txdicom.dimse.commands import CCancelRQ, CEchoRQ, CommandField, GenericCommand
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.errors import DIMSEError
 from txdicom.interfaces import IDataSetWriter, IStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService

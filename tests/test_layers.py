@@ -34,7 +34,7 @@ PURE = {
         for path in PACKAGE.glob("upperlayer/*.py")
         if path.stem not in ("actions", "protocol", "transport")
     ),
-    *(f"txdicom.dimse.{name}" for name in ("status", "commands", "elements", "messages")),
+    *(f"txdicom.dimse.{name}" for name in ("status", "commands", "commandsets", "elements", "messages")),
 }
 #: The modules that may know the global reactor: the program, and the documented fallbacks.
 REACTOR_USERS = {"txdicom.dimse.acceptor", "txdicom.requestor.connecting", "txdicom.storescp.tap"}

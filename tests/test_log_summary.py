@@ -11,7 +11,8 @@ from twisted.internet.address import IPv6Address
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from tests.receivers import INSTANCE, ReceiverTestCase, dataPDUs, dataSet, storeRQ
-from txdicom.dimse.commands import CEchoRQ, encodeCommand
+from txdicom.dimse.commands import CEchoRQ
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.storescp.options import Options
 from txdicom.testing import RawPeer, associateRQ, connectRaw

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.headvectors import cut
-from txdicom.dimse.commands import CEchoRQ, Command, CStoreRQ, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, Command, CStoreRQ
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.messages import MessageReader, encodeMessage, fragmentLength
 from txdicom.errors import MessageError
 from txdicom.upperlayer.parser import PDUParser

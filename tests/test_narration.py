@@ -18,7 +18,8 @@ from tests.headvectors import (
     element,
 )
 from tests.receivers import CT, CT_CONTEXT, INSTANCE, VERIFICATION, ReceiverTestCase, dataPDUs, dataSet, storeRQ
-from txdicom.dimse.commands import CEchoRQ, CStoreRQ, CStoreRSP, GenericCommand, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, CStoreRQ, CStoreRSP, GenericCommand
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.interfaces import IAssociationObserver, IStorageSCP
 from txdicom.storescp.log.narration import AssociationLog, NarratedStore

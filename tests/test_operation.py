@@ -31,15 +31,8 @@ from tests.scripted import (
     performed,
     storeRQ,
 )
-from txdicom.dimse.commands import (
-    CEchoRQ,
-    CEchoRSP,
-    CommandField,
-    CStoreRQ,
-    CStoreRSP,
-    GenericCommand,
-    decodeCommand,
-)
+from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CommandField, CStoreRQ, CStoreRSP, GenericCommand
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.errors import AssociationTimeout, DIMSEError
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService

@@ -31,7 +31,8 @@ from tests.scripted import (
 )
 from txdicom.dimse.answers import Answer
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CEchoRQ, Command, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, Command
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError, PDUError
 from txdicom.interfaces import IAssociationObserver
 from txdicom.services.verification import VerificationService

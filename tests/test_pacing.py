@@ -19,7 +19,8 @@ from tests.receivers import ECHO_CONTEXT, PROPOSED, dataPDUs, dataSet, filesIn, 
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CEchoRQ, encodeCommand
+from txdicom.dimse.commands import CEchoRQ
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.messages import encodeMessage
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError

@@ -23,7 +23,8 @@ from tests.scripted import (
 )
 from txdicom.configuration import Configuration
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.responses import Responses
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService, echo

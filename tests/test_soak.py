@@ -16,7 +16,8 @@ from benchmarks.soaking.ledger import Fault, Ledger
 from benchmarks.soaking.peer import storeMessage
 from benchmarks.soaking.run import Parameters, soak
 from tests.interop.peers import requireScript
-from txdicom.dimse.commands import CStoreRQ, decodeCommand
+from txdicom.dimse.commands import CStoreRQ
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.storage.fileformat import encodeFileHead
 from txdicom.upperlayer.pdu import PDataTF
 

@@ -36,7 +36,8 @@ from tests.scripted import (
     pData,
     storeRQ,
 )
-from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw

@@ -12,7 +12,8 @@ from typing import Self, cast
 
 from benchmarks.soaking.contents import EXPLICIT_VR_LITTLE_ENDIAN, SOP_CLASSES, Instance
 from benchmarks.soaking.fileformat import CALLING_AE_TITLE
-from txdicom.dimse.commands import CEchoRQ, CStoreRSP, Response, decodeCommand, encodeCommand
+from txdicom.dimse.commands import CEchoRQ, CStoreRSP, Response
+from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.upperlayer.items import PresentationContextRQ, UserInformation
 from txdicom.upperlayer.pdu import AAbort, AAssociateAC, AAssociateRQ, AReleaseRQ, PDataTF, PDUType, decodePDU
 

@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.configuration import Configuration
-from txdicom.dimse.commands import CCancelRQ, Command, Request, Response, encodeCommand
+from txdicom.dimse.commands import CCancelRQ, Command, Request, Response
+from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.dimse.messages import MessageReader, fragmentLength
 from txdicom.dimse.operation import Operation

@@ -11,7 +11,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Protocol
 
-from txdicom.dimse.commands import Command, decodeCommand
+from txdicom.dimse.commands import Command
+from txdicom.dimse.commandsets import decodeCommand
 from txdicom.errors import MessageError
 from txdicom.upperlayer.fields import Octets
 

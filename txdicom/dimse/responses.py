@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from txdicom.dimse.commands import ELEMENTS, Request, Response, elementsOf
+from txdicom.dimse.commands import ELEMENTS, Request, Response
+from txdicom.dimse.commandsets import elementsOf
 from txdicom.dimse.status import StatusCategory, category, describe
 from txdicom.errors import DIMSEError, MessageError
 from txdicom.upperlayer.negotiation import PresentationContext

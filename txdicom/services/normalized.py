@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from txdicom.dimse.commands import (
-    DATA_SET_PRESENT,
-    NO_DATA_SET,
-    CommandField,
-    GenericCommand,
-    Response,
-    Value,
-    elementsOf,
-)
+from txdicom.dimse.commands import DATA_SET_PRESENT, NO_DATA_SET, CommandField, GenericCommand, Response, Value
+from txdicom.dimse.commandsets import elementsOf
 from txdicom.dimse.elements import ELEMENTS, Tag
 from txdicom.dimse.responses import Responses
 from txdicom.errors import LocalProtocolError

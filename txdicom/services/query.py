@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from zope.interface import implementer
 
 from txdicom.dimse.answers import Answer, closeEach
-from txdicom.dimse.commands import (
-    DATA_SET_PRESENT,
-    CommandField,
-    GenericCommand,
-    Response,
-    Value,
-    elementsOf,
-)
+from txdicom.dimse.commands import DATA_SET_PRESENT, CommandField, GenericCommand, Response, Value
+from txdicom.dimse.commandsets import elementsOf
 from txdicom.dimse.elements import ELEMENTS, Tag
 from txdicom.dimse.responses import Responses
 from txdicom.dimse.status import Status

@@ -16,7 +16,8 @@ from zope.interface import implementer
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
-from txdicom.dimse.commands import Command, decodeCommand, encodeCommand
+from txdicom.dimse.commands import Command
+from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.dimse.messages import encodeMessage
 from txdicom.interfaces import IServiceProvider

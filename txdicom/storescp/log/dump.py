@@ -16,7 +16,8 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
-from txdicom.dimse.commands import Command, elementsOf
+from txdicom.dimse.commands import Command
+from txdicom.dimse.commandsets import elementsOf
 from txdicom.uids import DEFLATED_TRANSFER_SYNTAXES, EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from txdicom.upperlayer.items import ContextResult, UserInformation
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRQ
