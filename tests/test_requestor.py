@@ -166,7 +166,7 @@ class BeginningTests(RequestorTestCase):
             early = self.association.whenEstablished()
             self.assertEqual(self.peer.send(acceptance(length)), [AAbort(2, 6)])
             self.failureResultOf(early, PDUError)
-            self.assertRaises(LocalProtocolError, self.association.request, None, CEchoRQ(1))
+            self.assertRaises(LocalProtocolError, self.association.requests.send, None, CEchoRQ(1))
 
     def test_smallestMaximumLength(self) -> None:
         self.establish(maximumLength=8)
@@ -249,9 +249,9 @@ class RequestTests(RequestorTestCase):
         self.establish()
         context = self.association.contextFor(VERIFICATION)
         self.association.abort()
-        self.assertRaises(LocalProtocolError, self.association.request, context, CEchoRQ(1))
+        self.assertRaises(LocalProtocolError, self.association.requests.send, context, CEchoRQ(1))
         unconnected = requestor(self.clock)
-        self.assertRaises(LocalProtocolError, unconnected.request, context, CEchoRQ(1))
+        self.assertRaises(LocalProtocolError, unconnected.requests.send, context, CEchoRQ(1))
 
     def test_requestAfterThePeerDidNotRead(self) -> None:
         """The association is over before the connection is, and whoever asks again at its end is told so."""
@@ -260,7 +260,7 @@ class RequestTests(RequestorTestCase):
         refusals: list[Exception] = []
 
         def askAgain(_: object) -> None:
-            refusals.append(self.assertRaises(LocalProtocolError, self.association.request, context, CEchoRQ(1)))
+            refusals.append(self.assertRaises(LocalProtocolError, self.association.requests.send, context, CEchoRQ(1)))
 
         self.association.whenEnded().addCallback(askAgain)
         self.association.protocol.transport.producer.pauseProducing()
@@ -271,19 +271,19 @@ class RequestTests(RequestorTestCase):
         """They go from 1 to 65535 and around, past those that still wait for a response."""
         self.establish()
         echo(self.association)
-        self.assertEqual([self.association.nextMessageID() for _ in range(65534)], list(range(2, 65536)))
-        self.assertEqual(self.association.nextMessageID(), 2)
+        self.assertEqual([self.association.requests.nextMessageID() for _ in range(65534)], list(range(2, 65536)))
+        self.assertEqual(self.association.requests.nextMessageID(), 2)
         self.peer.send(message(ECHO_CONTEXT, CEchoRSP(1, 0, VERIFICATION)))
-        self.assertEqual([self.association.nextMessageID() for _ in range(65534)][-2:], [65535, 1])
+        self.assertEqual([self.association.requests.nextMessageID() for _ in range(65534)][-2:], [65535, 1])
 
     def test_noMessageIDIsLeft(self) -> None:
         """With so many requests outstanding another one would be taken for one of them."""
         self.establish()
-        self.association._requests.update(dict.fromkeys(range(1, 65535)))
-        self.assertEqual(self.association.nextMessageID(), 65535)
-        self.association._requests[65535] = None
-        self.assertRaises(LocalProtocolError, self.association.nextMessageID)
-        self.association._requests.clear()
+        self.association.requests._receivers.update(dict.fromkeys(range(1, 65535)))
+        self.assertEqual(self.association.requests.nextMessageID(), 65535)
+        self.association.requests._receivers[65535] = None
+        self.assertRaises(LocalProtocolError, self.association.requests.nextMessageID)
+        self.association.requests._receivers.clear()
 
     def test_requestorMayProvideServices(self) -> None:
         """Which side requested the association does not matter for who answers."""

@@ -153,7 +153,7 @@ class FindTests(ConversationTestCase):
         context = self.association.contextFor(STUDY_ROOT.find)
         elements = {0x0002: STUDY_ROOT.find, 0x0110: 9, 0x0800: 0}
         request = GenericCommand(CommandField.C_FIND_RQ, elements)
-        answer = self.association.request(context, request, UNREADABLE)
+        answer = self.association.requests.send(context, request, UNREADABLE)
         self.endpoint.flush()
         self.assertEqual(self.successResultOf(answer).status, 0xC000)
 

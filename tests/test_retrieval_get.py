@@ -191,7 +191,7 @@ class GetRefusedTests(GetTestCase):
         self.associate()
         context = self.association.contextFor(STUDY_ROOT.get)
         request = GenericCommand(CommandField.C_GET_RQ, {0x0002: STUDY_ROOT.get, 0x0110: 9, 0x0800: 0})
-        answer = self.association.request(context, request, b"\x10\x00\x10\x00ZZ\x02\x00ab")
+        answer = self.association.requests.send(context, request, b"\x10\x00\x10\x00ZZ\x02\x00ab")
         self.flush()
         self.assertEqual(self.successResultOf(answer).status, 0xC000)
         self.assertEqual(self.archive.asked, [])

@@ -94,8 +94,8 @@ class SendQueueTestCase(SynchronousTestCase):
 
     def store(self, source: Any) -> Deferred[Any]:
         """Send a C-STORE-RQ with a data set from a source."""
-        request = CStoreRQ(self.association.nextMessageID(), CT, INSTANCE)
-        return self.association.request(self.association.contextFor(CT), request, source)
+        request = CStoreRQ(self.association.requests.nextMessageID(), CT, INSTANCE)
+        return self.association.requests.send(self.association.contextFor(CT), request, source)
 
     def dataIn(self, pdus: list[Any]) -> bytes:
         """Check the control bytes of one data set's fragments, and join them."""

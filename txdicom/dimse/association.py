@@ -3,9 +3,9 @@ One association as its users see it: `Association` answers requests with service
 
 Theory of operation. It is the `IUpperLayerUser` of one connection. Requests of the peer become an `Operation` each, one
 at a time and in order: a request that comes while another is being answered is kept, and nothing is read behind it
-(only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests go out by the
-`SendQueue`, and are matched with their responses by message ID; each has an `IResponseReceiver`, which takes them. An
-A-RELEASE-RQ is answered when the operation before it is done.
+(only one can be outstanding unless the peer ignores the asynchronous operations window). Our own requests are the
+business of `Requests`, which knows who takes the responses. An A-RELEASE-RQ is answered when the operation before it is
+done.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.dispatch import ServiceTable
 from txdicom.dimse.messages import MessageReader, fragmentLength
 from txdicom.dimse.operation import Operation
-from txdicom.dimse.responses import FirstResponse, IResponseReceiver
+from txdicom.dimse.requests import Requests
+from txdicom.dimse.responses import IResponseReceiver
 from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import (
@@ -37,7 +38,7 @@ from txdicom.errors import (
     MessageError,
     PDUError,
 )
-from txdicom.interfaces import IAssociationObserver, IDataSetSource, IUpperLayerUser, Soon
+from txdicom.interfaces import IAssociationObserver, IUpperLayerUser, Soon
 from txdicom.upperlayer.negotiation import SMALLEST_MAXIMUM_LENGTH, PresentationContext, acceptedContexts
 from txdicom.upperlayer.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, aeTitle
 
@@ -69,6 +70,7 @@ class Association:
     :ivar calledAETitle: whom it asked for, without padding.
     :ivar contexts: the accepted presentation contexts by ID.
     :ivar number: tells the associations of one acceptor apart, in logs; 0 on the requestor's side.
+    :ivar requests: those of our own; `txdicom.services` makes them.
     :ivar receivedLength: how many bytes of data sets the writers of all operations so far have been given.
     :ivar protocol: the upper layer; set by whoever builds it.
     """
@@ -103,13 +105,11 @@ class Association:
         self._releasing = False
         self._draining = False
         self._watchdog = Watchdog(self, configuration, clock)
-        self._nextMessageID = 0
-        self._requests: dict[int, IResponseReceiver] = {}
+        self.requests = Requests(self, self._sendQueue, self._watchdog, observer)
         self._established = False
         self._endReason: Failure | None = None
         self._establishing: list[Deferred[Association]] = []
         self._ending: list[Deferred[None]] = []
-        self._answering: list[Deferred[None]] = []
         # Bound here and not defined as a method: data goes straight from the parser to the reader.
         self._reader = MessageReader(self, configuration.maximumCommandLength)
         self.fragmentsReceived = self._reader.fragmentsReceived
@@ -162,7 +162,7 @@ class Association:
     @property
     def responseIsDue(self) -> bool:
         """Whether the peer has all that it needs to answer a request of ours."""
-        return bool(self._requests) and not self._sendQueue.busy
+        return self.requests.outstanding and not self._sendQueue.busy
 
     @property
     def endReason(self) -> Failure | None:
@@ -219,10 +219,7 @@ class Association:
             operation.abort(reason)
         if self._observer is not None:
             self._observer.associationEnded(self, reason)
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            request.requestFailed(reason)
-        self._tellIfAnswered()
+        self.requests.fail(reason)
         establishing, self._establishing = self._establishing, []
         for early in establishing:
             early.errback(reason)
@@ -248,7 +245,9 @@ class Association:
             self._observer.commandReceived(self, context, command)
         self._reading = None
         if not command.isRequest:
-            self._responseReceived(cast("Response", command))
+            response = cast("Response", command)
+            self._reading = waiting = self.requests.receiverOf(response)
+            waiting.responseReceived(response)
             return
         request = cast("Request | CCancelRQ", command)
         if isinstance(request, CCancelRQ):
@@ -258,7 +257,7 @@ class Association:
             return
         if self._operation is None:
             self._startOperation(context, request)
-        elif self._requests and not self.protocol.isRequestor:
+        elif self.requests.outstanding and not self.protocol.isRequestor:
             raise MessageError("a request came in the midst of one that has to be answered in turn")
         else:
             self._queued = (context, request)
@@ -274,13 +273,6 @@ class Association:
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.dataSetReceived()
-
-    def _responseReceived(self, response: Response) -> None:
-        waiting = self._requests.get(response.messageIDBeingRespondedTo)
-        if waiting is None:
-            raise MessageError(f"a response to message {response.messageIDBeingRespondedTo}, which is not outstanding")
-        self._reading = waiting
-        waiting.responseReceived(response)
 
     # What operations ask of us.
 
@@ -357,88 +349,6 @@ class Association:
                 return context
         inSyntax = "" if transferSyntax is None else f" in {transferSyntax}"
         raise LocalProtocolError(f"no presentation context was accepted for {abstractSyntax}{inSyntax}")
-
-    def nextMessageID(self) -> int:
-        """Return a message ID that no outstanding request has, 1 to 65535; raises `LocalProtocolError` without one."""
-        while True:
-            self._nextMessageID = self._nextMessageID % 0xFFFF + 1
-            if self._nextMessageID not in self._requests:
-                return self._nextMessageID
-            if len(self._requests) == 0xFFFF:
-                raise LocalProtocolError("65535 requests are outstanding")
-
-    def request(
-        self, context: PresentationContext, command: Request, dataSet: bytes | IDataSetSource | None = None
-    ) -> Deferred[Any]:
-        """
-        Send a request that one response answers.
-
-        :param command: its message ID comes from `nextMessageID`.
-        :param dataSet: the data set encoded in the context's transfer syntax, if the command announces one.
-        :return: the `Response`; errs with why the association ended, if it does before. To cancel it takes the request
-            back, or aborts the association if it has been sent.
-        :raises LocalProtocolError: there is no established association.
-        """
-        first = FirstResponse(self, command.messageID)
-        self.ask(context, command, first, dataSet)
-        return first.answered
-
-    def ask(
-        self,
-        context: PresentationContext,
-        command: Request,
-        receiver: IResponseReceiver,
-        dataSet: bytes | IDataSetSource | None = None,
-    ) -> None:
-        """
-        Send a request as soon as the asynchronous operations window has room for it.
-
-        :param receiver: told of the responses; it calls `requestFinished` at the last one.
-        :raises LocalProtocolError: there is no established association.
-        """
-        if self.endReason is not None:
-            raise LocalProtocolError("the association is over")
-        self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
-        if self._endReason is not None:
-            # The data set's source has ended the association.
-            receiver.requestFailed(self._endReason)
-            return
-        self._requests[command.messageID] = receiver
-        self._watchdog.expectResponse()
-        if self._observer is not None:
-            self._observer.commandSent(self, context, command)
-
-    def requestFinished(self, messageID: int) -> None:
-        """A request of ours has its last response."""
-        del self._requests[messageID]
-        self._sendQueue.finished()
-        self._tellIfAnswered()
-
-    def whenAnswered(self) -> Deferred[None]:
-        """Return a Deferred that fires when no request of ours is outstanding, if only because it is over."""
-        waiting: Deferred[None] = Deferred()
-        self._answering.append(waiting)
-        self._tellIfAnswered()
-        return waiting
-
-    def _tellIfAnswered(self) -> None:
-        if self._answering and not self._requests:
-            answering, self._answering = self._answering, []
-            for waiting in answering:
-                waiting.callback(None)
-
-    def cancelRequest(self, context: PresentationContext, messageID: int) -> None:
-        """Ask the peer to end a request of ours early (C-CANCEL, PS3.7 9.3.2.3); it may take its time."""
-        if messageID in self._requests:
-            self._sendQueue.answer(context.contextID, encodeCommand(CCancelRQ(messageID)))
-
-    def giveUp(self, messageID: int) -> None:
-        """Take a request of ours back; one that has been sent can be ended by an abort only."""
-        if self._sendQueue.withdraw(messageID):
-            del self._requests[messageID]
-            self._tellIfAnswered()
-        elif messageID in self._requests:
-            self.abort(AssociationAborted(AbortSource.SERVICE_USER, 0, False, "a request was cancelled"))
 
     def whenEstablished(self) -> Deferred[Association]:
         """Return a Deferred of this association that fires when it may be used, and errs if that will not be."""

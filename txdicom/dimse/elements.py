@@ -2,8 +2,8 @@
 The elements that a command set is made of: their table, and the codec of their values.
 
 This is implicit VR little endian for group 0000 and nothing else (PS3.7 6.3.1 and E.1). Which elements make up which
-message is the business of `txdicom.dimse.commandsets`. What peers get wrong without harm is put up with: any group length,
-any order, values padded or not.
+message is the business of `txdicom.dimse.commandsets`. What peers get wrong without harm is put up with: any group
+length, any order, values padded or not.
 """
 
 from __future__ import annotations

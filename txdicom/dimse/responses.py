@@ -20,6 +20,7 @@ from txdicom.upperlayer.negotiation import PresentationContext
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
+    from txdicom.dimse.requests import Requests
 
 __all__ = ["FirstResponse", "IResponseReceiver", "Responses", "failureOf"]
 
@@ -31,7 +32,7 @@ _ERROR_COMMENT = next(tag for tag, (_, name) in ELEMENTS.items() if name == "Err
 
 
 class IResponseReceiver(Protocol):
-    """What an association calls for one request of its own; `MessageError` may be raised to abort the association."""
+    """What is called for one request of its own; `MessageError` may be raised to abort the association."""
 
     def responseReceived(self, response: Response) -> None:
         """A response has come; if its `hasDataSet` is true, the data set follows."""
@@ -62,14 +63,14 @@ class FirstResponse:
     :ivar answered: fires with the `Response`.
     """
 
-    def __init__(self, association: Association, messageID: int) -> None:
-        self._association = association
+    def __init__(self, requests: Requests, messageID: int) -> None:
+        self._requests = requests
         self._messageID = messageID
-        self.answered: Deferred[Any] = Deferred(lambda _: association.giveUp(messageID))
+        self.answered: Deferred[Any] = Deferred(lambda _: requests.giveUp(messageID))
 
     def responseReceived(self, response: Response) -> None:
         """This is the one."""
-        self._association.requestFinished(self._messageID)
+        self._requests.finished(self._messageID)
         self.answered.callback(response)
 
     def dataReceived(self, fragments: list[memoryview]) -> None:
@@ -118,7 +119,7 @@ class Responses(Generic[_T]):
         # Why the iteration ends when all items have been taken.
         self._end: Failure | None = None
         self._pause: IDelayedCall | None = None
-        association.ask(context, command, self, dataSet)
+        association.requests.ask(context, command, self, dataSet)
 
     def __aiter__(self) -> Responses[_T]:
         """Iterate over what has not been taken yet."""
@@ -137,7 +138,7 @@ class Responses(Generic[_T]):
 
     def cancel(self) -> None:
         """Ask the peer to stop (C-CANCEL); it may send some more, and ends with status 0xFE00 if it did stop."""
-        self._association.cancelRequest(self._context, self._messageID)
+        self._association.requests.cancel(self._context, self._messageID)
 
     # What the association tells us (IResponseReceiver).
 
@@ -171,7 +172,7 @@ class Responses(Generic[_T]):
         if category(response.status) is not StatusCategory.PENDING:
             self.final = response
             self._end = Failure(failureOf(response) or StopAsyncIteration())
-            self._association.requestFinished(self._messageID)
+            self._association.requests.finished(self._messageID)
         elif len(self._items) >= _AHEAD and self._pause is None:
             self._pause = self._association.startWaiting(True)
         self._give()

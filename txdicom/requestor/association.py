@@ -132,14 +132,14 @@ class RequestorAssociation(Association):
         :return: fires when it is over.
         :raises LocalProtocolError: there is no established association.
         """
-        if self._turns.taken or self._requests:
+        if self._turns.taken or self.requests.outstanding:
             return Deferred.fromCoroutine(self._releaseWhenIdle())
         return super().release()
 
     async def _releaseWhenIdle(self) -> None:
-        while self._turns.taken or self._requests:
+        while self._turns.taken or self.requests.outstanding:
             await self._turns.whenFree()
-            await self.whenAnswered()
+            await self.requests.whenAnswered()
         if self.endReason is None:
             await super().release()
 

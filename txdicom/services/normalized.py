@@ -67,7 +67,7 @@ async def request(
     affected = operation in _AFFECTED
     command: dict[int, Value] = {
         Tag.AFFECTED_SOP_CLASS_UID if affected else Tag.REQUESTED_SOP_CLASS_UID: sopClassUID,
-        Tag.MESSAGE_ID: association.nextMessageID(),
+        Tag.MESSAGE_ID: association.requests.nextMessageID(),
         Tag.COMMAND_DATA_SET_TYPE: NO_DATA_SET if dataSet is None else DATA_SET_PRESENT,
         **{_TAGS[keyword]: value for keyword, value in elements.items()},
     }

@@ -174,7 +174,7 @@ def _command(
         field,
         {
             Tag.AFFECTED_SOP_CLASS_UID: sopClassUID,
-            Tag.MESSAGE_ID: association.nextMessageID(),
+            Tag.MESSAGE_ID: association.requests.nextMessageID(),
             Tag.PRIORITY: priority,
             Tag.COMMAND_DATA_SET_TYPE: DATA_SET_PRESENT,
             **(elements or {}),

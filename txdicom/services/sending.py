@@ -66,10 +66,11 @@ async def send(
         if instance.dataSet is not None or context.transferSyntax != identity.transferSyntaxUID:
             await disk.inThread(lambda: instance.encodeAs(context.transferSyntax))
         title, messageID = moveOriginator or (None, None)
+        requests = association.requests
         request = CStoreRQ(
-            association.nextMessageID(), identity.sopClassUID, identity.sopInstanceUID, priority, title, messageID
+            requests.nextMessageID(), identity.sopClassUID, identity.sopInstanceUID, priority, title, messageID
         )
-        response: CStoreRSP = await association.request(context, request, _InstanceSource(instance, disk))
+        response: CStoreRSP = await requests.send(context, request, _InstanceSource(instance, disk))
         return response
     finally:
         if not instance.exhausted:

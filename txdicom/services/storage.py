@@ -261,5 +261,5 @@ def store(
         is not established.
     """
     context = association.contextFor(sopClassUID, transferSyntaxUID)
-    request = CStoreRQ(association.nextMessageID(), sopClassUID, sopInstanceUID)
-    return association.request(context, request, dataSet)
+    request = CStoreRQ(association.requests.nextMessageID(), sopClassUID, sopInstanceUID)
+    return association.requests.send(context, request, dataSet)

@@ -60,4 +60,4 @@ def echo(association: Association) -> Deferred[CEchoRSP]:
     :raises LocalProtocolError: the peer has not accepted Verification, or the association is not established.
     """
     context = association.contextFor(VERIFICATION)
-    return association.request(context, CEchoRQ(association.nextMessageID()))
+    return association.requests.send(context, CEchoRQ(association.requests.nextMessageID()))
