@@ -40,7 +40,7 @@ from txdicom.errors import (
     PDUError,
 )
 from txdicom.services.storage import store
-from txdicom.services.verification import VerificationService, echo
+from txdicom.services.verification import echo
 from txdicom.testing import MemoryLink, RawPeer, associateRQ, requestor
 from txdicom.upperlayer.items import ContextResult, PresentationContextAC, UserInformation
 from txdicom.upperlayer.pdu import (
@@ -284,13 +284,6 @@ class RequestTests(RequestorTestCase):
         self.association.requests._receivers[65535] = None
         self.assertRaises(LocalProtocolError, self.association.requests.nextMessageID)
         self.association.requests._receivers.clear()
-
-    def test_requestorMayProvideServices(self) -> None:
-        """Which side requested the association does not matter for who answers."""
-        self.request(requestor(self.clock, associateRQ(PROPOSED), providers=[VerificationService()]))
-        self.establish()
-        answers = self.peer.send(message(ECHO_CONTEXT, CEchoRQ(5)))
-        self.assertEqual(commandsIn(answers), [CEchoRSP(5, 0, VERIFICATION)])
 
     def test_observerIsToldOfOurRequests(self) -> None:
         observer = RecordingObserver()

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.documents import firstCells
 from tests.headvectors import EXPLICIT_LITTLE, ITEM, PATIENT_NAME, UNDEFINED, element, header
+from tests.retrieving import Archive
 from tests.scripted import (
     COMMAND,
     CT_CONTEXT,
@@ -26,13 +27,21 @@ from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand
 from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.responses import Responses
+from txdicom.services.retrieval import GetService
 from txdicom.services.storage import StorageService
 from txdicom.services.verification import VerificationService, echo
+from txdicom.storage.disk import Disk
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, connectRaw
 from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.fields import MAX_UID_LENGTH
-from txdicom.upperlayer.items import MAX_PRESENTATION_CONTEXTS, MAX_TRANSFER_SYNTAXES, MAX_USER_INFORMATION_ITEMS
+from txdicom.upperlayer.items import (
+    MAX_PRESENTATION_CONTEXTS,
+    MAX_TRANSFER_SYNTAXES,
+    MAX_USER_INFORMATION_ITEMS,
+    UserInformation,
+)
 from txdicom.upperlayer.pdu import PDU, AAbort, AAssociateRJ
+from txdicom.upperlayer.subitems import RoleSelection
 
 
 def described(answers: list[PDU]) -> str:
@@ -127,18 +136,26 @@ class LimitTests(ConversationTestCase):
 
     def exceedResponseTimeout(self, bound: float) -> str:
         """Of what an acceptor asks, which storescp does not."""
-        peer = self.peer()
+        peer = self.providingPeer()
         echo(self.acceptorsSide()).addErrback(lambda _: None)
         return self.silent(bound, peer)
 
     def exceedMaximumIdentifierLength(self, bound: int) -> str:
         """A response that is longer; `tests.test_responses` has longer requests."""
-        peer = self.peer()
+        peer = self.providingPeer()
         association = self.acceptorsSide()
         context = association.contextFor(VERIFICATION)
         Responses(association, context, CEchoRQ(7), None, lambda response, dataSet: None)
         response = GenericCommand(CommandField.C_FIND_RSP, {0x0120: 7, 0x0800: 0, 0x0900: 0xFF00})
         return described(peer.send(message(ECHO_CONTEXT, response, bytes(bound + 2)))[-1:])
+
+    def providingPeer(self) -> RawPeer:
+        """Connect a peer that is the SCP of Verification as well, so that it can be asked something."""
+        storage = {VERIFICATION: (EXPLICIT_LITTLE,)}
+        self.serve(VerificationService(), GetService(Archive([]), ["1.2"], Disk(), storage=storage))
+        roles = (RoleSelection(VERIFICATION, True, True),)
+        information = UserInformation(maximumLength=16384, roleSelections=roles)
+        return self.associate(request=associateRQ(PROPOSED, userInformation=information))
 
     def acceptorsSide(self) -> Association:
         """Return the association at the other end of the last peer's."""

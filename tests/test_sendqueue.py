@@ -84,12 +84,13 @@ class SendQueueTestCase(SynchronousTestCase):
         contexts = tuple(
             PresentationContextAC(contextID, ContextResult.ACCEPTANCE, EXPLICIT_LITTLE) for contextID in (1, 3)
         )
+        self.peer.link.flush()
+        (self.proposal,) = self.peer.takePDUs()
         answer = UserInformation(
             maximumLength=maximumLength,
             asynchronousOperations=granted and AsynchronousOperationsWindow(*granted),
+            roleSelections=self.proposal.userInformation.roleSelections,
         )
-        self.peer.link.flush()
-        (self.proposal,) = self.peer.takePDUs()
         self.peer.send(AAssociateAC("ANY-SCP", "TXDICOM", contexts, answer))
 
     def store(self, source: Any) -> Deferred[Any]:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from txdicom.dimse.commands import CCancelRQ, Request, Response
 from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.responses import FirstResponse, IResponseReceiver
+from txdicom.dimse.roles import missingRole
 from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import AbortSource, AssociationAborted, LocalProtocolError, MessageError
@@ -79,7 +80,7 @@ class Requests:
         :param dataSet: the data set encoded in the context's transfer syntax, if the command announces one.
         :return: the `Response`; errs with why the association ended, if it does before. To cancel it takes the request
             back, or aborts the association if it has been sent.
-        :raises LocalProtocolError: there is no established association.
+        :raises LocalProtocolError: there is no established association, or we lack the role for that (PS3.7 D.3.3.4).
         """
         first = FirstResponse(self, command.messageID)
         self.ask(context, command, first, dataSet)
@@ -96,7 +97,7 @@ class Requests:
         Send a request as soon as the asynchronous operations window has room for it.
 
         :param receiver: told of the responses; it calls `finished` at the last one.
-        :raises LocalProtocolError: there is no established association.
+        :raises LocalProtocolError: there is no established association, or we lack the role for that (PS3.7 D.3.3.4).
         """
         self._checkMayAsk(context, command)
         self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
@@ -114,6 +115,9 @@ class Requests:
         association = self._association
         if association.endReason is not None:
             raise LocalProtocolError("the association is over")
+        missing = missingRole(command, context, association.contexts, association.protocol.isRequestor)
+        if missing is not None:
+            raise LocalProtocolError(f"the role of {missing} for {command.affectedSOPClassUID} was not granted to us")
 
     def receiverOf(self, response: Response) -> IResponseReceiver:
         """Tell who takes a response; raises `MessageError` if nobody waits for it."""

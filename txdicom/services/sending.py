@@ -82,21 +82,22 @@ def chooseContext(association: Association, identity: Identity) -> PresentationC
     """
     Find the accepted presentation context to send an instance in: that of its own transfer syntax if there is one.
 
-    An acceptor sends only where it was agreed that the requestor is the SCP.
-
-    :raises LocalProtocolError: there is none that it could be converted to either.
+    :raises LocalProtocolError: there is none that it could be converted to either, or we are not the SCU of its class:
+        an acceptor only is where that was agreed on.
     """
+    ofClass = [context for context in association.contexts.values() if context.abstractSyntax == identity.sopClassUID]
     accepted = {
         context.transferSyntax: context
-        for context in association.contexts.values()
-        if context.abstractSyntax == identity.sopClassUID
-        and (context.requestorIsSCP or association.protocol.isRequestor)
+        for context in ofClass
+        if (context.requestorIsSCU if association.protocol.isRequestor else context.requestorIsSCP)
     }
     for transferSyntaxUID in (identity.transferSyntaxUID, *CONVERTIBLE):
         if transferSyntaxUID in accepted:
             return accepted[transferSyntaxUID]
-    if not accepted:
+    if not ofClass:
         raise LocalProtocolError(f"the peer does not accept {identity.sopClassUID}")
+    if not accepted:
+        raise LocalProtocolError(f"the role of SCU for {identity.sopClassUID} was not granted to us")
     raise LocalProtocolError(
         f"the peer accepts {identity.sopClassUID} neither in {identity.transferSyntaxUID} nor uncompressed"
     )

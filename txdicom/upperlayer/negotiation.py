@@ -51,13 +51,16 @@ class PresentationContext:
     """
     A presentation context both sides agreed on.
 
-    :ivar requestorIsSCP: whether it was agreed that the requestor may be the SCP (PS3.7 D.3.3.4), so that requests may
-        come from the acceptor.
+    :ivar requestorIsSCU: whether the requestor may be the SCU, and the acceptor the SCP (PS3.7 D.3.3.4), as it is
+        unless something else was agreed on.
+    :ivar requestorIsSCP: whether it was agreed that the requestor may be the SCP, so that requests may come from the
+        acceptor.
     """
 
     contextID: int
     abstractSyntax: str
     transferSyntax: str
+    requestorIsSCU: bool = True
     requestorIsSCP: bool = False
 
 
@@ -179,9 +182,7 @@ def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int,
     proposed for it: neither can be used.
     """
     proposed = {context.contextID: context for context in request.presentationContexts}
-    roles = request.userInformation.roleSelections
-    granted = {role.sopClassUID for role in response.userInformation.roleSelections if role.scpRole} if roles else ()
-    providing = {role.sopClassUID for role in roles if role.scpRole and role.sopClassUID in granted}
+    roles = _rolesOf(request, response)
     accepted = {}
     for answer in response.presentationContexts:
         context = proposed.get(answer.contextID)
@@ -194,6 +195,20 @@ def acceptedContexts(request: AAssociateRQ, response: AAssociateAC) -> dict[int,
                 answer.contextID,
                 context.abstractSyntax,
                 answer.transferSyntax,
-                context.abstractSyntax in providing,
+                *roles.get(context.abstractSyntax, (True, False)),
             )
     return accepted
+
+
+def _rolesOf(request: AAssociateRQ, response: AAssociateAC) -> dict[str, tuple[bool, bool]]:
+    """
+    Tell for SOP classes whether the requestor is the SCU, and whether the SCP; only where both sides have said so.
+
+    An acceptor can turn down what is proposed, and grant nothing that is not.
+    """
+    answers = {role.sopClassUID: role for role in response.userInformation.roleSelections}
+    return {
+        role.sopClassUID: (role.scuRole and answer.scuRole, role.scpRole and answer.scpRole)
+        for role in request.userInformation.roleSelections
+        if (answer := answers.get(role.sopClassUID)) is not None
+    }
