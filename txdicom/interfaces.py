@@ -151,7 +151,11 @@ class IAssociationObserver(Interface):
 
 
 class IServiceProvider(Interface):
-    """A service class in the SCP role: what it offers in negotiation, and how a request is answered."""
+    """
+    A service class in the SCP role: what it offers in negotiation, and how a request is answered.
+
+    Requests of a peer that has not the role for them (PS3.7 D.3.3.4) are refused before they come here.
+    """
 
     operations: frozenset[int] = Attribute("The Command Field values (PS3.7 E.1) of the requests it answers.")
     presentationContexts: Mapping[str, TransferSyntaxes] = Attribute(
