@@ -175,6 +175,20 @@ class RetrieveTestCase(SynchronousTestCase):
         for one, path in zip(store.stored, paths, strict=True):
             self.assertEqual(one.dataSet, dataSetOf(path))
 
+    def assertEverything(self, retrieved: Deferred[list[SubOperations]]) -> None:
+        """All instances have been sent, and the peer was told after each."""
+        self.assertEqual(
+            self.successResultOf(retrieved),
+            [SubOperations(0xFF00, 2, 1, 0, 0), SubOperations(0xFF00, 1, 2, 0, 0), SubOperations(0, None, 3, 0, 0)],
+        )
+        self.assertSent(self.store, *PATHS)
+
+    def assertReleased(self) -> None:
+        """The association can be released, and then nothing is left of any."""
+        self.association.release()
+        self.flush()
+        self.assertNothingLeft()
+
     def assertNothingLeft(self) -> None:
         """No association, and no timer."""
         for endpoint in self.endpoints:

@@ -53,21 +53,14 @@ class GetTestCase(RetrieveTestCase):
         echo = self.association.echo()
         self.flush()
         self.assertEqual(self.successResultOf(echo).status, 0)
-        self.association.release()
-        self.flush()
-        self.assertNothingLeft()
+        self.assertReleased()
 
 
 class GetTests(GetTestCase):
     """C-GET: what is sent, and what is said of it."""
 
     def test_everything(self) -> None:
-        retrieved = self.get()
-        self.assertEqual(
-            self.successResultOf(retrieved),
-            [SubOperations(0xFF00, 2, 1, 0, 0), SubOperations(0xFF00, 1, 2, 0, 0), SubOperations(0, None, 3, 0, 0)],
-        )
-        self.assertSent(self.store, *PATHS)
+        self.assertEverything(self.get())
         self.assertEqual([one.instance.request.priority for one in self.store.stored], [2, 2, 2])
         self.assertEqual([one.instance.request.moveOriginatorMessageID for one in self.store.stored], [None] * 3)
         self.assertEqual(self.archive.asked, [(STUDY_ROOT.get, query())])

@@ -56,21 +56,14 @@ class MoveTestCase(RetrieveTestCase):
     def assertAlive(self) -> None:
         """The association can be released, and then nothing is left of any."""
         self.assertIs(self.association.endReason, None)
-        self.association.release()
-        self.flush()
-        self.assertNothingLeft()
+        self.assertReleased()
 
 
 class MoveTests(MoveTestCase):
     """C-MOVE: what is sent, and what is said of it."""
 
     def test_everything(self) -> None:
-        retrieved = self.move()
-        self.assertEqual(
-            self.successResultOf(retrieved),
-            [SubOperations(0xFF00, 2, 1, 0, 0), SubOperations(0xFF00, 1, 2, 0, 0), SubOperations(0, None, 3, 0, 0)],
-        )
-        self.assertSent(self.store, *PATHS)
+        self.assertEverything(self.move())
         request = self.store.stored[0].instance.request
         self.assertEqual((request.moveOriginatorAETitle, request.moveOriginatorMessageID), ("CONSOLE", 1))
         self.assertEqual(request.priority, 1)
