@@ -179,8 +179,9 @@ _ALL = (
     Experiment(
         "growth",
         "Growth",
-        "Does an object cost more, or memory grow, when very many have come before it into the same directory?",
-        (_US,),
+        "Does an object cost more, or memory grow, when very many have come before it into the same directory?"
+        " Does it help to spread them over 256?",
+        (_US, "txdicom --path {SOPInstanceUID:hash2}/{SOPInstanceUID}"),
         ("cpu", "perSecond", "memory"),
         measure=growth,
         axis="objects",

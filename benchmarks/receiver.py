@@ -66,11 +66,13 @@ class Bench:
 
     :param home: an empty directory for everything; the caller removes it.
     :param seconds: how long a load takes, about.
+    :ivar removedAt: when what a receiver had stored was removed last, by `time.monotonic`; minus infinity if never.
     """
 
     def __init__(self, home: Path, seconds: float) -> None:
         self.home = home.resolve()  # receivers run elsewhere
         self.seconds = seconds
+        self.removedAt = -math.inf
         self.loads = LoadGenerator(self.home)
         self._runs = count(1)
         self._files: dict[tuple[str, int], tuple[Batch, Path]] = {}
@@ -106,6 +108,7 @@ class Bench:
                 receiver.stop()
         finally:
             shutil.rmtree(directory)
+            self.removedAt = time.monotonic()
 
     def measure(self, server: Server, workload: Workload, number: int, each: int = 0) -> Row:
         """

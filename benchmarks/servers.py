@@ -186,6 +186,11 @@ SERVERS = {
         _ours("txdicom"),
         _ours("txdicom --max-pdu 131072", "--max-pdu", "131072"),
         _ours("txdicom --fsync", "--fsync"),
+        _ours(
+            "txdicom --path {SOPInstanceUID:hash2}/{SOPInstanceUID}",
+            "--path",
+            "{SOPInstanceUID:hash2}/{SOPInstanceUID}",
+        ),
         _ours("txdicom --workers 2", "--workers", "2", requires="--workers", hasChildren=True),
         _ours("txdicom --max-associations 2000", "--max-associations", "2000"),
         _ours("txdicom +tls", speaksTLS=True),

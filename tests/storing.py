@@ -69,7 +69,11 @@ class ThreadedClock(Clock):
 
     def returnFromThread(self) -> None:
         """Wait for the next call that comes from a thread, and do it."""
-        self._returning.get(timeout=PATIENCE)()
+        self.comingFromThread()()
+
+    def comingFromThread(self) -> Callable[[], Any]:
+        """Wait for the next call that comes from a thread, and leave it to the test when to do it."""
+        return self._returning.get(timeout=PATIENCE)
 
     def addSystemEventTrigger(self, *trigger: Any) -> tuple[Any, ...]:
         """Note what is to be called in the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from benchmarks.fairness import echoBesideStreams, largeBesideSmall
 from benchmarks.growth import growth
 from benchmarks.idle import idlePeers
 from benchmarks.loadgen import LoadGenerator, LoadGeneratorError
-from benchmarks.machine import fileSystemOf, machine
+from benchmarks.machine import NO_JOURNAL, fileSystemOf, machine
 from benchmarks.micro import measurePieces
 from benchmarks.receiver import Bench, Workload
 from benchmarks.results import Results, Row
@@ -64,6 +65,23 @@ class ServersTests(SynchronousTestCase):
     def test_thisMachine(self) -> None:
         self.assertEqual(sorted(machine()), ["cores", "cpu", "memory", "system"])
         self.assertEqual(fileSystemOf(Path("/proc/self")), "proc")
+
+    def test_ext4(self) -> None:
+        """It is told whether it has a journal, unless the system does not say."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        mounts, system = directory / "mounts", directory / "sys"
+        mounts.write_text("/dev/sda1 / ext4 rw 0 0\n")
+        device = directory.stat().st_dev
+        (system / "dev/block").mkdir(parents=True)
+        (system / f"dev/block/{os.major(device)}:{os.minor(device)}").symlink_to("../../devices/sda1")
+        task = system / "fs/ext4/sda1/journal_task"
+        task.parent.mkdir(parents=True)
+        with mock.patch.multiple("benchmarks.machine", _MOUNTS=mounts, _SYS=system):
+            self.assertEqual(fileSystemOf(directory), "ext4")
+            for told, expected in (("<none>\n", NO_JOURNAL), ("123\n", "ext4")):
+                task.write_text(told)
+                self.assertEqual(fileSystemOf(directory), expected)
 
 
 #: Listens, and answers everything with the same bytes, or not at all.
@@ -150,9 +168,22 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual([measured.wrong for measured in rows], [""] * 7)
 
     def test_growth(self) -> None:
-        rows = list(growth(self.bench, SERVERS["txdicom"], 0, objects=320))
-        self.assertEqual([measured.x for measured in rows], list(range(16, 321, 16)))
-        self.assertEqual({measured.wrong for measured in rows}, {""})
+        pauses: list[float] = []
+        for name in EXPERIMENTS["growth"].servers:
+            rows = list(growth(self.bench, SERVERS[name], 0, objects=320, pause=pauses.append))
+            self.assertEqual([measured.x for measured in rows], list(range(16, 321, 16)))
+            self.assertEqual({measured.wrong for measured in rows}, {""})
+        self.assertEqual(pauses[0], 0)
+
+    def test_growthAfterRemoval(self) -> None:
+        """It waits as long as the file system remembers."""
+        for kind, least, most in ((NO_JOURNAL, 300, 360), ("ext4", 0, 0), ("tmpfs", 0, 0)):
+            pauses: list[float] = []
+            with self.bench.running(SERVERS["txdicom"]):
+                pass
+            with mock.patch("benchmarks.growth.fileSystemOf", return_value=kind):
+                list(growth(self.bench, SERVERS["txdicom"], 0, objects=160, pause=pauses.append))
+            self.assertTrue(least <= pauses[0] <= most, (kind, pauses))
 
     def test_findsOutHowMuch(self) -> None:
         measured = self.bench.measure(SERVERS["txdicom"], Workload("5 KiB", 2), 0)

@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.programs import CHECKOUT
 from tests.storing import EIO, PATIENCE, ThreadedClock
 from txdicom.storage import filesystem
-from txdicom.storage.disk import CALM, SLOW, Disk
+from txdicom.storage.disk import CALM, LONGEST_CALM, SLOW, Disk
 from txdicom.storage.filestore import FileStore
 from txdicom.storage.filesystem import _typesOf, freeSpace, isRemote
 
@@ -96,19 +96,67 @@ class WhereTests(DiskTestCase):
         self.assertEqual((self.disk.isSlow, self.clock.triggers), (False, []))
         self.assertEqual(threading.active_count(), before)
 
+    def inThread(self, seconds: float = 0) -> None:
+        """Have something done that takes so long, and is done in a thread."""
+        self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(seconds)))), False)
+
     def test_slowDisk(self) -> None:
         """After one slow call, threads do it; after a quiet time, they do not any more."""
         self.assertIs(self.disk.soon(self.taking(2 * SLOW)), True)
         for _ in range(2):
-            self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(0)))), False)
-        self.clock.advance(CALM - 1)
-        self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(2 * SLOW)))), False)
-        self.clock.advance(CALM - 1)
-        self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(0)))), False)
-        self.clock.advance(1)
+            self.inThread()
+        calm = CALM * 2 * SLOW
+        self.clock.advance(calm - 0.1)
+        self.inThread(2 * SLOW)
+        self.clock.advance(calm - 0.1)
+        self.inThread()
+        self.clock.advance(0.2)
         # Nobody knows yet; this one finds out.
-        self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(0)))), False)
+        self.inThread()
         self.assertIs(self.disk.soon(self.taking(0)), True)
+
+    def test_slower(self) -> None:
+        """The longer a call took, the longer the quiet time; another one that took less does not shorten it."""
+        for longest, calm in ((10 * SLOW, CALM * 10 * SLOW), (3600, LONGEST_CALM)):
+            self.assertIs(self.disk.soon(self.taking(longest)), True)
+            self.inThread(SLOW)
+            self.clock.advance(calm - SLOW - 0.1)
+            self.inThread()
+            self.assertTrue(self.disk.isSlow)
+            self.clock.advance(0.2)
+            self.inThread()
+            self.assertFalse(self.disk.isSlow)
+
+    def test_busyReactor(self) -> None:
+        """What the reactor was late to hear of was quick all the same."""
+        self.disk.soon(self.taking(SLOW))
+        calling = self.disk.soon(self.taking(0))
+        result = self.clock.comingFromThread()
+        self.clock.advance(LONGEST_CALM)
+        result()
+        self.assertIs(self.successResultOf(calling), False)
+        self.assertFalse(self.disk.isSlow)
+
+    def test_busyThreads(self) -> None:
+        """How long a call waited for its thread does not make the disk slow."""
+        self.disk = Disk(self.clock, threads=1)
+        begun, go = Event(), Event()
+
+        def call() -> None:
+            begun.set()
+            go.wait(PATIENCE)
+
+        results = [self.disk.inThread(call), self.disk.inThread(self.taking(0))]
+        begun.wait(PATIENCE)
+        self.clock.advance(LONGEST_CALM)
+        go.set()
+        first, second = self.clock.comingFromThread(), self.clock.comingFromThread()
+        first()
+        self.assertTrue(self.disk.isSlow)
+        self.clock.advance(LONGEST_CALM)
+        second()
+        self.assertFalse(self.disk.isSlow)
+        self.assertEqual([self.successResultOf(result) for result in results], [None, False])
 
     def test_slowFailure(self) -> None:
         """A call that fails tells how quick the disk is as well."""
@@ -128,7 +176,7 @@ class WhereTests(DiskTestCase):
         self.disk.distrust()
         for _ in range(3):
             self.assertIs(self.successResultOf(self.finished(self.disk.soon(self.taking(0)))), False)
-            self.clock.advance(2 * CALM)
+            self.clock.advance(LONGEST_CALM)
 
     def test_withoutReactor(self) -> None:
         """There are no threads at all."""

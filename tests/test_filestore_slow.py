@@ -17,7 +17,7 @@ from typing import Any
 from tests.scripted import CT_CONTEXT, ECHO_CONTEXT, VERIFICATION, commandsIn, dataSet, message, pData, storeRQ
 from tests.storing import EIO, ENOSPC, NAME, OPEN, PATIENCE, STORE, FileStoreTestCase, openFiles
 from txdicom.dimse.commands import CEchoRQ, CEchoRSP
-from txdicom.storage.disk import CALM, SLOW
+from txdicom.storage.disk import LONGEST_CALM, SLOW
 from txdicom.testing import RawPeer
 from txdicom.upperlayer.pdu import AAbort
 
@@ -205,7 +205,7 @@ class EndTests(SlowDiskTestCase):
 
     def test_whatWasGatheredFails(self) -> None:
         """The first write goes well, and the next one does not, be it in a thread, or on the spot in the end."""
-        self.clock.advance(CALM)
+        self.clock.advance(LONGEST_CALM)
         for isQuickAgain in (False, True):
             with self.failing("writev", EIO, good=1), self.stalling():
                 peer = self.stalled(message(CT_CONTEXT, storeRQ(), dataSet(rest=bytes(100)), 60))
@@ -265,13 +265,13 @@ class ChangeTests(FileStoreTestCase):
                 for number in range(5):
                     slow.extend([None] * (number == slowAt))
                     self.send(peer, pData(CT_CONTEXT, 0, b"%d" % number if number else dataSet()))
-                    self.clock.advance(2 * CALM * (number == calmAt))
+                    self.clock.advance(LONGEST_CALM * (number == calmAt))
                 self.assertEqual(self.statusesOf(self.ask(peer, pData(CT_CONTEXT, 2, b"end"))), [(1, 0)])
                 self.assertEqual(self.stored(), dataSet(rest=b"1234end"))
                 # From the one after the slow one to the one after the quiet time, which is the first to be quick.
                 expected = [slowAt < number <= calmAt + 1 for number in range(6)]
                 self.assertEqual(inThreads, expected, (slowAt, calmAt))
-                self.clock.advance(2 * CALM)
+                self.clock.advance(LONGEST_CALM)
                 self.assertStores(peer, dataSet())
                 self.assertFalse(self.store._disk.isSlow)
 

@@ -2,10 +2,13 @@
 Waiting for the disk without holding up the reactor: `Disk`.
 
 Theory of operation. As long as the disk is quick, what it is asked for is done on the spot: to hand it to a thread
-would cost as much as the work itself. A call that took long is the sign that the disk cannot follow. From then on
-everything is done in threads, where only the association that asked waits for it, until the disk has been quick for a
-while. What is known to take long, such as fsync(2), goes to a thread from the start, and so does everything where a
-call may never return.
+would cost more than the work itself. A call that took long is the sign that the disk cannot follow. From then on
+everything is done in threads, where only the association that asked waits for it, until the disk has been quick for
+much longer than that call took. So the disk holds up the reactor for a small part of the time at most, and one that
+stumbles now and then, as file systems do when they write their journal, costs threads for a moment only. What a call
+took is measured where it is done: how long it waited for its thread tells nothing of the disk, and were it counted, a
+receiver with much to do would not find back. What is known to take long, such as fsync(2), goes to a thread from the
+start, and so does everything where a call may never return.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ _T = TypeVar("_T")
 
 #: A call that takes so many seconds is slow: others who wait for it meanwhile begin to notice.
 SLOW = 0.05
-#: How many seconds without a slow call make a disk quick again.
-CALM = 5.0
+#: A disk is quick again after so many times as long as its slow call took, if no other one was slow meanwhile: calls
+#: hold up the reactor for one part in so many at most.
+CALM = 20
+#: But after so many seconds in any case: it may have been the whole process that was stopped.
+LONGEST_CALM = 60.0
 
 
 class Disk:
@@ -48,7 +54,7 @@ class Disk:
         self._closing: list[Deferred[None]] = []
         self._seconds: Callable[[], float] = reactor.seconds if reactor is not None else float
         self.isSlow = False
-        self._slowAt = 0.0
+        self._slowUntil = 0.0
         self._isTrusted = True
 
     def distrust(self) -> None:
@@ -68,22 +74,23 @@ class Disk:
         try:
             return function(*arguments)
         finally:
-            if self._seconds() - began >= SLOW:
-                self._took(began)
+            took = self._seconds() - began
+            if took >= SLOW:
+                self._isNow(took)
 
     def inThread(self, function: Callable[..., _T], *arguments: object) -> Deferred[_T]:
         """Call something that will have to wait for the disk."""
         if self._reactor is None:
             return execute(function, *arguments)
-        began = self._seconds()
+        call = _Measured(self._seconds, function, arguments)
         self._running += 1
         try:
-            calling = deferToThreadPool(self._reactor, self._threads(), function, *arguments)
+            calling = deferToThreadPool(self._reactor, self._threads(), call)
         except RuntimeError:
             # The system gives us no thread. Whatever the function is to do has to be done all the same.
-            calling = execute(function, *arguments)
+            calling = execute(call)
         result: Deferred[_T] = Deferred()
-        calling.addBoth(self._returned, result, began)
+        calling.addBoth(self._returned, result, call)
         return result
 
     def close(self) -> Deferred[None]:
@@ -99,8 +106,8 @@ class Disk:
         self._closeIfIdle()
         return closed
 
-    def _returned(self, outcome: Any | Failure, result: Deferred[Any], began: float) -> None:
-        self._took(began)
+    def _returned(self, outcome: Any | Failure, result: Deferred[Any], call: _Measured) -> None:
+        self._isNow(call.took)
         result.callback(outcome)
         self._running -= 1
         self._closeIfIdle()
@@ -130,9 +137,36 @@ class Disk:
             pool.threads = [thread for thread in pool.threads if thread.ident is not None]
             pool.stop()
 
-    def _took(self, began: float) -> None:
+    def _isNow(self, took: float) -> None:
+        """Judge the disk by a call that took so many seconds."""
         now = self._seconds()
-        if now - began >= SLOW:
-            self.isSlow, self._slowAt = True, now
-        elif self.isSlow and now - self._slowAt >= CALM:
+        if took >= SLOW:
+            self.isSlow = True
+            self._slowUntil = max(self._slowUntil, now + min(CALM * took, LONGEST_CALM))
+        elif self.isSlow and now >= self._slowUntil:
             self.isSlow = not self._isTrusted
+
+
+class _Measured:
+    """
+    A call that tells how long it took, without what it waited for its thread.
+
+    :ivar took: seconds, once it has returned.
+    """
+
+    __slots__ = ("_arguments", "_function", "_seconds", "took")
+
+    def __init__(
+        self, seconds: Callable[[], float], function: Callable[..., Any], arguments: tuple[object, ...]
+    ) -> None:
+        self._seconds = seconds
+        self._function = function
+        self._arguments = arguments
+        self.took = 0.0
+
+    def __call__(self) -> Any:
+        began = self._seconds()
+        try:
+            return self._function(*self._arguments)
+        finally:
+            self.took = self._seconds() - began
