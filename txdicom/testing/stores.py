@@ -61,7 +61,7 @@ def sendTo(
 
     :param sources: paths of files, binary files at their first byte, or data sets of pydicom's, such as
         `exampleDataSet` makes; at least one.
-    :param wanted: what the store wants to know of each instance, as `StorageService` takes it.
+    :param wanted: what is to be known of each instance besides what the store wants itself, as `StorageService` takes it.
     :param size: deliver at most so many bytes at a time; None delivers what was written.
     :return: the responses, in the order of the instances, each with its `status` and `errorComment`.
     :raises SourceError: one of the sources is no instance.
