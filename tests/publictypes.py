@@ -22,7 +22,14 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.errors import RejectReason, RejectResult
-from txdicom.interfaces import IDataSetWriter, IQuerySCP, IRetrieveSCP, IServiceProvider, IStorageSCP, IWantingStorageSCP
+from txdicom.interfaces import (
+    IDataSetWriter,
+    IQuerySCP,
+    IRetrieveSCP,
+    IServiceProvider,
+    IStorageSCP,
+    IWantingStorageSCP,
+)
 from txdicom.requestor import AssociationService, Destination, RequestorAssociation, RequestorFactory, connect
 from txdicom.services.collecting import CollectingStore
 from txdicom.services.instances import HeldInstance, Identity
@@ -38,12 +45,12 @@ from txdicom.testing import (
     RawPeer,
     RecordingStore,
     associateRQ,
+    connectInMemory,
     connectRaw,
     exampleDataSet,
     requestor,
     sendTo,
 )
-from txdicom.testing import connect as connectInMemory
 from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.pdu import PDU, AAssociateRJ, AAssociateRQ
 

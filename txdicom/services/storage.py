@@ -93,9 +93,10 @@ class StorageService:
         well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
     :param wanted: keywords, such as ``PatientID``, or tags (0xGGGGEEEE) of elements that are to be found in
-        `ReceivedInstance.attributes`, besides those that the provider itself wants (`IWantingStorageSCP`). What does not
-        come within the first 64 KiB, or is longer than 1024 bytes, is missing there. Only with such is more of a data
-        set read than its UIDs. A keyword brings Specific Character Set with it, which `ReceivedInstance.text` needs.
+        `ReceivedInstance.attributes`, besides those that the provider itself wants (`IWantingStorageSCP`). What does
+        not come within the first 64 KiB, or is longer than 1024 bytes, is missing there. Only with such is more of a
+        data set read than its UIDs. A keyword brings Specific Character Set with it, which `ReceivedInstance.text`
+        needs.
     :raises ValueError: one of those wanted is no keyword of the data dictionary.
     """
 
