@@ -7,7 +7,7 @@ line it has nothing against any more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, assert_type
 
 from pydicom import Dataset
@@ -22,13 +22,20 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.association import Association
 from txdicom.dimse.commands import CEchoRSP, CStoreRSP
 from txdicom.errors import RejectReason, RejectResult
-from txdicom.interfaces import IDataSetWriter, IQuerySCP, IRetrieveSCP, IServiceProvider, IStorageSCP
+from txdicom.interfaces import (
+    IDataSetWriter,
+    IQuerySCP,
+    IRetrieveSCP,
+    IServiceProvider,
+    IStorageSCP,
+    IWantingStorageSCP,
+)
 from txdicom.requestor import AssociationService, Destination, RequestorAssociation, RequestorFactory, connect
 from txdicom.services.collecting import CollectingStore
 from txdicom.services.instances import HeldInstance, Identity
 from txdicom.services.query import STUDY_ROOT, QueryService, SubOperations
 from txdicom.services.retrieval import GetService, MoveService
-from txdicom.services.storage import ReceivedInstance, StorageService
+from txdicom.services.storage import ReceivedInstance, StorageService, wantedBy
 from txdicom.services.verification import VerificationService
 from txdicom.storage.disk import Disk
 from txdicom.storage.filestore import FileStore
@@ -38,12 +45,12 @@ from txdicom.testing import (
     RawPeer,
     RecordingStore,
     associateRQ,
+    connectInMemory,
     connectRaw,
     exampleDataSet,
     requestor,
     sendTo,
 )
-from txdicom.testing import connect as connectInMemory
 from txdicom.uids import VERIFICATION
 from txdicom.upperlayer.pdu import PDU, AAssociateRJ, AAssociateRQ
 
@@ -140,9 +147,21 @@ def whole(association: Association, instance: ReceivedInstance, dataSet: bytes) 
     return Deferred()
 
 
+class Named(CollectingStore):
+    """One that wants to know whose an instance is."""
+
+    wanted = ("PatientID", 0x00100010)
+
+
+@implementer(IWantingStorageSCP)
+class WantsNothing(Store):  # type: ignore[misc]
+    """It lacks `wanted`."""
+
+
 def acceptor() -> AcceptorFactory:
     """Put an acceptor together."""
     StorageService(CollectingStore(whole), wanted=["PatientID"])
+    assert_type(wantedBy(Named(whole)), Collection[int | str])
     StorageService(Matches())  # type: ignore[arg-type]
     StorageService(FileStore("received", fsync=True))
     Configuration(artimTimeout="soon")  # type: ignore[arg-type]

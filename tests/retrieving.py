@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from io import BytesIO
 from typing import Any
 
 from pydicom import Dataset
@@ -13,6 +14,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, element
+from tests.scripted import dataSet
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.responses import Responses
@@ -35,6 +38,11 @@ def dataSetOf(path: str) -> bytes:
     """Read the bytes of a file's data set."""
     instance = openInstance(path)
     return b"".join(iter(lambda: bytes(instance.read(1 << 20)), b""))
+
+
+def large() -> BytesIO:
+    """Make an instance of 32 MiB, of the first class of the three and in its transfer syntax."""
+    return BytesIO(dataSet(rest=element(EXPLICIT_LITTLE, PIXEL_DATA, b"OW", bytes(1 << 25))))
 
 
 def query() -> Dataset:

@@ -38,7 +38,7 @@ from txdicom.dimse.commandsets import decodeCommand, encodeCommand
 from txdicom.errors import MessageError
 from txdicom.services.storage import StorageService, store
 from txdicom.services.verification import VerificationService, echo
-from txdicom.testing import RecordingStore, associateRQ, connect, requestor
+from txdicom.testing import RecordingStore, associateRQ, connectInMemory, requestor
 from txdicom.upperlayer.items import UserInformation
 from txdicom.upperlayer.pdu import AAbort, AReleaseRP, AReleaseRQ
 
@@ -56,7 +56,7 @@ class ConversationTests(ConversationTestCase):
     def test_echo(self) -> None:
         for size in (None, 1, 7):
             association = requestor(self.clock)
-            link = connect(self.factory, association, size)
+            link = connectInMemory(self.factory, association, size)
             for messageID in (1, 2):
                 answer = echo(association)
                 link.flush()
@@ -73,7 +73,7 @@ class ConversationTests(ConversationTestCase):
             for syntax in SYNTAXES:
                 self.store.stored.clear()
                 association = requestor(self.clock, associateRQ({CT: [syntax]}))
-                link = connect(self.factory, association, size)
+                link = connectInMemory(self.factory, association, size)
                 sent = [dataSet(syntax), dataSet(syntax, rest=bytes(range(256)) * 150), dataSet(syntax)]
                 for data in sent:
                     answer = store(association, CT, INSTANCE, syntax, data)
@@ -88,7 +88,7 @@ class ConversationTests(ConversationTestCase):
 
     def test_echoAndStoreOnOneAssociation(self) -> None:
         association = requestor(self.clock, associateRQ(PROPOSED))
-        link = connect(self.factory, association)
+        link = connectInMemory(self.factory, association)
         answers: list[Deferred[Any]] = []
         for _ in range(3):
             answers += [echo(association), store(association, CT, INSTANCE, EXPLICIT_LITTLE, dataSet())]
@@ -100,7 +100,7 @@ class ConversationTests(ConversationTestCase):
     def test_titlesAndPeerAreKnown(self) -> None:
         request = associateRQ({CT: [EXPLICIT_LITTLE]}, calledAETitle="STORE", callingAETitle="  CT SCANNER")
         association = requestor(self.clock, request)
-        connect(self.factory, association)
+        connectInMemory(self.factory, association)
         (acceptor,) = self.factory.associations
         for side in (association, acceptor):
             self.assertEqual((side.calledAETitle, side.callingAETitle), ("STORE", "CT SCANNER"))
@@ -356,7 +356,7 @@ class ReleaseTests(ConversationTestCase):
     def test_acceptorReleases(self) -> None:
         self.serve(VerificationService())
         association = requestor(self.clock)
-        link = connect(self.factory, association)
+        link = connectInMemory(self.factory, association)
         (acceptor,) = self.factory.associations
         ended = [acceptor.release(), association.whenEnded()]
         link.flush()
@@ -368,7 +368,7 @@ class ReleaseTests(ConversationTestCase):
         self.serve(VerificationService())
         for size in (None, 1):
             association = requestor(self.clock)
-            link = connect(self.factory, association, size)
+            link = connectInMemory(self.factory, association, size)
             (acceptor,) = self.factory.associations
             ended = [association.release(), acceptor.release()]
             link.flush()
@@ -381,7 +381,7 @@ class ReleaseTests(ConversationTestCase):
         waiting: list[Deferred[Any]] = []
         self.serve(ScriptedProvider(later(waiting), operations=ECHO_OPERATION))
         association = requestor(self.clock)
-        link = connect(self.factory, association)
+        link = connectInMemory(self.factory, association)
         answer, ended = echo(association), association.release()
         link.flush()
         self.assertNoResult(ended)

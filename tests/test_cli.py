@@ -104,6 +104,21 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(found.missing, [Outcome(str(folder / "nothing"), Kind.FAILED, "No such file or directory")])
         self.assertEqual(found.incidental, {str(folder / name) for name in ("a", "b/y")})
 
+    def test_links(self) -> None:
+        """They are followed, wherever they lead; a folder that is met again is left out, so no circle is endless."""
+        folder = Path(self.mktemp())
+        for name in ("in/a/deep", "in/c", "out", "out/below"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "file").write_bytes(b"")
+        for link, target in (("a/again", "."), ("a/deep/up", "../.."), ("b", "../out"), ("d", "../out/below")):
+            (folder / "in" / link).symlink_to(target, target_is_directory=True)
+        (folder / "in/e").symlink_to("../out/below/file")
+        (folder / "in/gone").symlink_to("nowhere")
+        found = find([str(folder / "in"), str(folder / "in"), str(folder / "out")])
+        names = ("e", "gone", "a/deep/file", "b/file", "c/file", "d/file")
+        self.assertEqual(found.files, [str(folder / "in" / name) for name in names])
+        self.assertEqual(found.missing, [])
+
     def test_unreadableFolder(self) -> None:
         """It is named, and all others are looked through."""
         folder = Path(self.mktemp())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from txdicom.cli.main import makeParser
 from txdicom.cli.tls import _settings, secured
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.testing import MemoryEndpoint
-from txdicom.tls.profiles import PROFILES
+from txdicom.tls.profiles import PROFILES, SUITES
 from txdicom.tls.requesting import TLSEndpoint
 from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 
@@ -81,6 +83,21 @@ class OptionsTests(SynchronousTestCase):
             (("--enable-tls", "/nowhere", "/nowhere"), "certificate /nowhere cannot be read: No such"),
         ):
             self.assertTrue(self.refused(*arguments).startswith(sentence), self.refused(*arguments))
+
+    def test_listing(self) -> None:
+        """The cipher suites are shown, a line each, and each is taken; without pyOpenSSL there is a sentence."""
+        for command in ("echo", "send"):
+            with redirect_stdout(StringIO()) as shown:
+                end = self.assertRaises(SystemExit, makeParser().parse_args, [command, "--list-ciphers"])
+            suites = shown.getvalue().split("\n")[1:-1]
+            self.assertEqual((end.code, suites), (0, [f"  {suite}" for suite in SUITES]))
+        for suite in suites:
+            self.assertEqual(self.settings("--tls", "--profile-bcp195", "--cipher", suite.strip()).suites, (suite[2:],))
+        hide(self, "OpenSSL", "txdicom.tls.context")
+        with redirect_stderr(StringIO()) as said:
+            end = self.assertRaises(SystemExit, makeParser().parse_args, ["send", "--list-ciphers"])
+        self.assertEqual(end.code, 2)
+        self.assertIn("--list-ciphers needs pyOpenSSL: install txdicom[tls]", said.getvalue())
 
     def test_name(self) -> None:
         """The certificate has to be for the host, or for whom is named."""

@@ -273,7 +273,7 @@ class IndexTests(CompositionTestCase):
         self.index: ConnectionPool = indexing.openIndex(":memory:", cp_reactor=InlineReactor())
         self.index.threadpool = InlinePool()
         self.addCleanup(self.index.connect().close)
-        self.receiver = self.endpoint(indexing.IndexingStore(self.files, self.index), wanted=indexing.WANTED)
+        self.receiver = self.endpoint(indexing.IndexingStore(self.files, self.index))
 
     def rows(self) -> list[tuple[str, ...]]:
         """Read the index."""

@@ -38,7 +38,7 @@ from tests.documents import (
 from txdicom.services.storage import store
 from txdicom.services.verification import echo
 from txdicom.storescp.options.spelling import readArguments
-from txdicom.testing import associateRQ, connect, requestor
+from txdicom.testing import associateRQ, connectInMemory, requestor
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, STORAGE_SOP_CLASSES, VERIFICATION
 from txdicom.upperlayer.machine import Action, Event, State
 
@@ -104,7 +104,7 @@ class ListingTests(SynchronousTestCase):
         self.assertEqual(listening.endpoint._port, 11112)
         request = associateRQ({VERIFICATION: [EXPLICIT_VR_LITTLE_ENDIAN], CT: [EXPLICIT_VR_LITTLE_ENDIAN]})
         association = requestor(listening.factory._clock, request)
-        link = connect(listening.factory, association)
+        link = connectInMemory(listening.factory, association)
         dataSet = b"\x08\x00\x16\x00UI\x1a\x00" + CT.encode() + b"\0" + b"\x08\x00\x18\x00UI\x06\x001.2.3\0"
         answers = [echo(association), store(association, CT, "1.2.3", EXPLICIT_VR_LITTLE_ENDIAN, dataSet)]
         link.flush()

@@ -48,7 +48,7 @@ from txdicom.storescp.faults.spelling import parseFault
 from txdicom.storescp.faults.store import FaultyStore
 from txdicom.storescp.log.narration import NarratedStore
 from txdicom.storescp.pacing import PacedStore
-from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connect, requestor
+from txdicom.testing import MemoryLink, RawPeer, RecordingStore, associateRQ, connectInMemory, requestor
 from txdicom.upperlayer.pdu import AAbort
 
 #: A data set of several fragments of 16 KiB.
@@ -84,7 +84,7 @@ class FaultTestCase(ConversationTestCase):
     def sender(self, size: int | None = None) -> tuple[Association, MemoryLink]:
         """Connect a sender."""
         association = requestor(self.clock, associateRQ(PROPOSED))
-        return association, connect(self.factory, association, size)
+        return association, connectInMemory(self.factory, association, size)
 
     def send(self, association: Association, link: MemoryLink, uid: str = INSTANCE) -> Deferred[Any]:
         """Send an instance of several fragments."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydicom import dcmread
 from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
 
 from tests.headvectors import EXPLICIT_LITTLE, PIXEL_DATA, SYNTAXES, element
 from tests.scripted import (
@@ -36,10 +37,12 @@ from tests.scripted import (
 from tests.storing import NAME, OPEN, STORE, FileStoreTestCase, openFiles
 from tests.test_fileformat import PREFIXES
 from txdicom.dimse.commands import CEchoRQ, CEchoRSP, CStoreRQ
+from txdicom.interfaces import IWantingStorageSCP
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.verification import VerificationService
 from txdicom.storage.filestore import DiscardingStore, FileStore
-from txdicom.testing import associateRQ, requestor
+from txdicom.storage.pathtemplate import PathTemplate
+from txdicom.testing import associateRQ, exampleDataSet, requestor, sendTo
 from txdicom.upperlayer.pdu import AAbort
 
 PROPOSED_CT = {CT: [EXPLICIT_LITTLE]}
@@ -102,6 +105,14 @@ class ContentsTests(FileStoreTestCase):
         self.serveFiles(self.makeStore(naming=lambda instance: f"{instance.sopInstanceUID}.dcm"))
         self.assertStores(self.associate(), dataSet())
         self.assertEqual(self.names(), [f"{INSTANCE}.dcm"])
+
+    def test_namingThatNeedsAttributes(self) -> None:
+        """The store asks for what its naming needs."""
+        store = self.makeStore(naming=PathTemplate("{PatientID}.{SOPInstanceUID}"))
+        self.assertTrue(verifyObject(IWantingStorageSCP, store))
+        self.assertEqual([each.status for each in sendTo(store, exampleDataSet(PatientID="4711"))], [0])
+        self.assertEqual(self.names(), ["4711.1.2.3"])
+        self.assertEqual(set(self.makeStore().wanted), set())
 
     def test_ownNamingThatLeadsAstray(self) -> None:
         """Whatever somebody makes a name of, nothing is written anywhere else, or under no name at all."""

@@ -55,7 +55,7 @@ from txdicom.storescp.log.narration import AssociationLog, NarratedStore
 from txdicom.storescp.log.summary import AssociationSummaries
 from txdicom.storescp.pacing import PacedStore
 from txdicom.storescp.service import ReceiverService
-from txdicom.testing import MemoryTransport, RawPeer, RecordingStore, connect, requestor
+from txdicom.testing import MemoryTransport, RawPeer, RecordingStore, connectInMemory, requestor
 from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
@@ -101,7 +101,7 @@ class InterfaceTests(SynchronousTestCase):
     def test_association(self) -> None:
         factory = AcceptorFactory([VerificationService()], clock=self.clock)
         self.assertTrue(verifyObject(IProtocolFactory, factory))
-        link = connect(factory, self.association)
+        link = connectInMemory(factory, self.association)
         (acceptor,) = factory.associations
         for association in (self.association, acceptor):
             self.assertTrue(verifyObject(IUpperLayerUser, association))

@@ -14,7 +14,7 @@ from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.dimse.observers import Observers
 from txdicom.interfaces import IAssociationObserver
 from txdicom.services.verification import VerificationService, echo
-from txdicom.testing import connect, requestor
+from txdicom.testing import connectInMemory, requestor
 
 
 @implementer(IAssociationObserver)
@@ -55,7 +55,7 @@ class ObserversTests(SynchronousTestCase):
         factory = AcceptorFactory([VerificationService()], clock=clock, observer=observer)
         for _ in range(2):
             association = requestor(clock)
-            link = connect(factory, association)
+            link = connectInMemory(factory, association)
             echo(association)
             link.flush()
             association.release()

@@ -9,14 +9,14 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from tests.retrieving import HELD, PATHS, STORED, UIDS, HungDisk, RetrieveTestCase, dataSetOf, query
+from tests.retrieving import HELD, PATHS, STORED, UIDS, HungDisk, RetrieveTestCase, dataSetOf, large, query
 from tests.scripted import ScriptedStore, ScriptedWriter
 from txdicom.configuration import Configuration
 from txdicom.dimse.commands import CEchoRQ, CommandField, GenericCommand
 from txdicom.errors import AssociationAborted, AssociationTimeout, DICOMError, DIMSEError
 from txdicom.interfaces import IRequestingProvider, IRetrieveSCP
 from txdicom.services import suboperations
-from txdicom.services.instances import HeldInstance, Identity
+from txdicom.services.instances import HeldInstance, Identity, identify
 from txdicom.services.query import STUDY_ROOT, SubOperations
 from txdicom.services.retrieval import GetService
 from txdicom.services.storage import StorageService
@@ -180,15 +180,26 @@ class GetRefusedTests(GetTestCase):
         with mock.patch.object(suboperations, "_MOST", 3):
             self.assertLast(self.get(), 0x0000, (None, 3, 0, 0))
 
-    def test_identifierThatIsNone(self) -> None:
+    def statusOf(self, identifier: bytes) -> int:
+        """Ask by an identifier of any bytes; the archive must not hear of it, and the association must live on."""
         self.associate()
         context = self.association.contextFor(STUDY_ROOT.get)
         request = GenericCommand(CommandField.C_GET_RQ, {0x0002: STUDY_ROOT.get, 0x0110: 9, 0x0800: 0})
-        answer = self.association.requests.send(context, request, b"\x10\x00\x10\x00ZZ\x02\x00ab")
+        answer = self.association.requests.send(context, request, identifier)
         self.flush()
-        self.assertEqual(self.successResultOf(answer).status, 0xC000)
+        status: int = self.successResultOf(answer).status
         self.assertEqual(self.archive.asked, [])
         self.assertAlive()
+        return status
+
+    def test_identifierThatIsNone(self) -> None:
+        self.assertEqual(self.statusOf(b"\x10\x00\x10\x00ZZ\x02\x00ab"), 0xC000)
+
+    def test_identifierThatIsTooLong(self) -> None:
+        """One byte more than is held, and far more."""
+        self.configuration = Configuration(maximumIdentifierLength=20)
+        for length in (21, 1 << 20):
+            self.assertEqual(self.statusOf(bytes(length)), 0xA700)
 
 
 class GetInTimeTests(GetTestCase):
@@ -236,6 +247,23 @@ class GetInTimeTests(GetTestCase):
         self.assertIn("no response", str(acceptor.endReason.value))
         self.failureResultOf(retrieved, AssociationAborted)
         self.clock.advance(100)
+        self.assertNothingLeft()
+
+    def test_notRead(self) -> None:
+        """A peer that reads nothing is cut in time, and no more is read for it than lies before it."""
+        self.configuration = Configuration(sendTimeout=60.0)
+        source = large()
+        self.archive.held = [HeldInstance(identify(source), source)]
+        self.associate()
+        self.endpoint.links[0].client.pauseProducing()
+        retrieved = self.collect(self.association.get(STUDY_ROOT.get, query()))
+        acceptor = self.acceptor
+        self.advance(59)
+        self.assertIsNone(acceptor.endReason)
+        self.advance(2)
+        self.assertTrue(acceptor.endReason.check(AssociationTimeout))
+        self.assertLess(source.tell(), 1 << 23)
+        self.failureResultOf(retrieved, DICOMError)
         self.assertNothingLeft()
 
     def test_hungDisk(self) -> None:

@@ -9,13 +9,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from zope.interface.verify import verifyObject
 
-from tests.retrieving import HELD, PATHS, STORED, UIDS, HungDisk, RetrieveTestCase, Unreachable, query
+from tests.retrieving import HELD, PATHS, STORED, UIDS, HungDisk, RetrieveTestCase, Unreachable, large, query
 from tests.scripted import ScriptedStore, ScriptedWriter
 from txdicom.configuration import Configuration
 from txdicom.errors import AssociationAborted, DIMSEError
 from txdicom.interfaces import IMoveDestination, IServiceProvider
 from txdicom.requestor import Destination
-from txdicom.services.instances import HeldInstance, Identity
+from txdicom.services.instances import HeldInstance, Identity, identify
 from txdicom.services.query import STUDY_ROOT, SubOperations
 from txdicom.services.retrieval import MoveService
 from txdicom.services.storage import StorageService
@@ -181,6 +181,22 @@ class MoveInTimeTests(MoveTestCase):
         retrieved = self.move(configuration=Configuration(responseTimeout=60.0))
         self.advance(80)
         self.assertLast(retrieved, 0xA702, (None, 0, 3, 0), UIDS)
+        self.assertThirdIsLeft()
+        self.assertAlive()
+
+    def test_notRead(self) -> None:
+        """So does one that reads nothing, for which no more is read than lies before it."""
+        source = large()
+        self.archive.held = [HeldInstance(identify(source), source), *HELD[:2]]
+        self.store = ScriptedStore(ScriptedWriter([Deferred()]))
+        retrieved = self.move(configuration=Configuration(sendTimeout=60.0))
+        self.advance(59)
+        self.assertNoResult(retrieved)
+        self.advance(2)
+        self.assertLess(source.tell(), 1 << 23)
+        self.assertLast(
+            retrieved, 0xA702, (None, 0, 3, 0), [held.identity.sopInstanceUID for held in self.archive.held]
+        )
         self.assertThirdIsLeft()
         self.assertAlive()
 

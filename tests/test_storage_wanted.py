@@ -14,6 +14,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from tests.headvectors import (
     EXPLICIT_LITTLE,
@@ -45,16 +47,23 @@ from tests.scripted import (
     storeRQ,
 )
 from tests.test_storage_service import StorageTestCase
+from txdicom.dimse.association import Association
 from txdicom.errors import DIMSEError
+from txdicom.interfaces import IWantingStorageSCP
+from txdicom.services.collecting import CollectingStore
 from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, HeadReader
-from txdicom.services.storage import StorageService
+from txdicom.services.storage import ReceivedInstance, StorageService, wantedBy
 from txdicom.services.verification import VerificationService
-from txdicom.testing import RawPeer, RecordingStore, associateRQ
+from txdicom.testing import RawPeer, RecordingStore, associateRQ, exampleDataSet, sendTo
 from txdicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 
 IDENTITY = (SOP_CLASS_UID, SOP_INSTANCE_UID)
 STUDY = b"1.2.3.4\0"
+SPECIFIC_CHARACTER_SET = 0x00080005
+EXAMPLE = exampleDataSet(
+    SpecificCharacterSet="ISO_IR 192", StudyDate="20260101", PatientName="Müller^Zoë", PatientID="4711"
+)
 
 
 class WantedTestCase(StorageTestCase):
@@ -210,6 +219,61 @@ class DeflatedTests(StorageTestCase):
         self.assertEqual(self.found(whole[:4500] + b"\xff" * 400), (set(IDENTITY), True, ""))
         # Without the UIDs it is wrong as ever.
         self.assertEqual(self.found(deflated(study[:4]))[1:], (False, "the deflated data set ends within its head"))
+
+
+@implementer(IWantingStorageSCP)
+class WantingStore(RecordingStore):
+    """A store that says what it wants."""
+
+    def __init__(self, *wanted: int | str) -> None:
+        super().__init__()
+        self.wanted = wanted
+
+
+class DeclaredTests(StorageTestCase):
+    """What is wanted by the store itself."""
+
+    def known(self, store: RecordingStore, **parameters: Any) -> set[int]:
+        """Send an instance, and return the tags that the store was told besides the UIDs."""
+        self.assertEqual([each.status for each in sendTo(store, EXAMPLE, **parameters)], [0])
+        return set(store.stored[-1].instance.attributes) - set(IDENTITY)
+
+    def test_found(self) -> None:
+        """By keyword it is text at once, by tag it is there."""
+        store = WantingStore("PatientName")
+        self.assertEqual(self.known(store), {SPECIFIC_CHARACTER_SET, PATIENT_NAME})
+        self.assertEqual(store.stored[0].instance.text("PatientName"), "Müller^Zoë")
+        self.assertEqual(self.known(WantingStore(PATIENT_ID)), {PATIENT_ID})
+        self.assertEqual(self.known(RecordingStore()), set())
+
+    def test_givenAsWell(self) -> None:
+        """What the service is given comes to what the store wants, and takes nothing from it."""
+        self.assertEqual(self.known(WantingStore(PATIENT_ID), wanted=[STUDY_DATE]), {PATIENT_ID, STUDY_DATE})
+
+    def test_noKeyword(self) -> None:
+        """It is looked up when the service is made."""
+        self.assertRaises(ValueError, StorageService, WantingStore("PatientId"))
+
+    def test_wantedBy(self) -> None:
+        """A store around another one is told."""
+        self.assertEqual(wantedBy(WantingStore("PatientName", PATIENT_ID)), ("PatientName", PATIENT_ID))
+        self.assertEqual(wantedBy(RecordingStore()), ())
+
+    def test_collecting(self) -> None:
+        """A subclass of `CollectingStore` has it in its class; by itself that wants nothing more."""
+        names = []
+
+        def keep(association: Association, instance: ReceivedInstance, data: bytes) -> int:
+            names.append(instance.text("PatientName"))
+            return 0
+
+        class Names(CollectingStore):
+            wanted = ("PatientName",)
+
+        for store in (Names(keep), CollectingStore(keep)):
+            self.assertTrue(verifyObject(IWantingStorageSCP, store))
+            sendTo(store, EXAMPLE)
+        self.assertEqual(names, ["Müller^Zoë", ""])
 
 
 class WelcomeTests(StorageTestCase):

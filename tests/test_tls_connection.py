@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from itertools import product
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Server
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface.verify import verifyObject
 
 from tests.certificates import FOR_SERVERS, Authority, Credentials, newKey
@@ -270,10 +272,15 @@ class ReadTests(TLSTestCase):
         self.assertEqual((above.reads[1:], above.lost), ([b"last"], True))
 
     def test_littleOfWhoDoesNotWait(self) -> None:
-        """A peer that sends requests without waiting holds up nobody, whether they are in one record or in many."""
+        """
+        A peer that sends requests without waiting holds up nobody, whether they are in one record or in many, and
+        whether TLS is ours or that of an endpoint of Twisted's (``ssl:``).
+        """
         requests = [message(1, CEchoRQ(number)) for number in range(17)]
-        for records in (requests, [b"".join(requests)]):
+        for records, isOurs in product((requests, [b"".join(requests)]), (True, False)):
             self.serve()
+            if not isOurs:
+                self.factory = TLSMemoryBIOFactory(self.creator, False, self.acceptor, self.clock)
             self.tls = SSL.Connection(self.context(self.authority.issue()), None)
             self.tls.set_connect_state()
             transport = self.overTCP()
@@ -281,7 +288,7 @@ class ReadTests(TLSTestCase):
                 with contextlib.suppress(SSL.WantReadError):
                     self.tls.do_handshake()
                 self.converse(transport)
-            for data, size in (([associateRQ().encode()], 1 << 16), (records, 1 << 16), (requests[:1], 1 << 12)):
+            for data, size in (([associateRQ().encode()], 1 << 16), (records, 1 << 12), (requests[:1], 1 << 12)):
                 for record in data:
                     self.tls.sendall(record)
                 self.converse(transport)

@@ -17,7 +17,7 @@ from tests.scripted import CT, INSTANCE, PROPOSED, dataSet
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import AbortReason, AssociationLost, AssociationRejected, MessageError, PDUError
 from txdicom.services.storage import StorageService, store
-from txdicom.testing import RecordingStore, associateRQ, connect, requestor
+from txdicom.testing import RecordingStore, associateRQ, connectInMemory, requestor
 from txdicom.upperlayer.machine import State
 from txdicom.upperlayer.pdu import AAbort, AReleaseRQ
 
@@ -114,7 +114,7 @@ class DropTests(ConversationTestCase):
         clock = Clock()
         factory = AcceptorFactory([StorageService(RecordingStore())], clock=clock)
         association = requestor(clock, associateRQ(PROPOSED))
-        link = connect(factory, association)
+        link = connectInMemory(factory, association)
         (accepted,) = factory.associations
         answer = store(association, CT, INSTANCE, EXPLICIT_LITTLE, dataSet())
         association.drop()

@@ -286,6 +286,12 @@ class BetweenTests(WireTestCase):
         wrapper.transport = transport
         return Wire(wrapper, self.turn), transport, peer
 
+    def receive(self, wire: Wire, *lengths: int) -> None:
+        """Have so many bytes come, in pieces, in one turn of the reactor."""
+        for length in lengths:
+            wire.received(length)
+        self.clock.advance(0)
+
     def test_order(self) -> None:
         wire, transport, peer = self.between()
         wire.sendSoon(b"1")
@@ -298,10 +304,32 @@ class BetweenTests(WireTestCase):
         """What a full read brings is less than what was read, and at times much less."""
         wire, transport, _ = self.between()
         for length, size in ((USUAL // 2 - 1, USUAL), (USUAL // 2, LARGE), (LARGE - 9, LARGE), (100, USUAL)):
-            wire.received(length)
+            self.receive(wire, length)
             self.assertEqual(transport.bufferSize, size)
+        self.receive(wire, USUAL)
+        wire.close()
+        self.assertEqual(self.turn.streams, 0)
+
+    def test_pieces(self) -> None:
+        """What comes in one turn is one read, in however many pieces; the next turn begins anew."""
+        wire, transport, peer = self.between()
+        self.receive(wire, *[SMALL] * 8)
+        self.assertEqual(transport.bufferSize, LARGE)
+        for _ in range(17):
+            wire.sendSoon(b"1")
+            wire.received(100)
+        self.clock.advance(0)
+        self.assertEqual(transport.bufferSize, SMALL)
+        self.drained(transport, peer)
+        self.receive(wire, USUAL)
+        self.assertEqual(transport.bufferSize, LARGE)
+
+    def test_closedInTheMidst(self) -> None:
+        """What has come of a connection that is gone does not count as much to read."""
+        wire, _, _ = self.between()
         wire.received(USUAL)
         wire.close()
+        self.clock.advance(0)
         self.assertEqual(self.turn.streams, 0)
 
     def test_littleOfWhoDoesNotWait(self) -> None:
@@ -319,6 +347,6 @@ class BetweenTests(WireTestCase):
             for _ in range(answers):
                 wire.sendSoon(b"1")
             self.drained(transport, peer)
-            wire.received(length)
+            self.receive(wire, length)
             self.assertEqual(transport.bufferSize, size)
         self.assertEqual(self.turn.streams, 0)

@@ -13,6 +13,7 @@ From the wire upwards::
     IDataSetSource        gives the data set of a request of ours, piece by piece
     IVerificationSCP      answers C-ECHO
     IStorageSCP           takes instances: returns an IDataSetWriter for each
+    IWantingStorageSCP    likewise, and wants to know more of each than its UIDs
     IQuerySCP             answers C-FIND: gives the matches
     IRetrieveSCP          answers C-GET and C-MOVE: tells the instances, which are then sent
     IMoveDestination      connects to where a C-MOVE sends them
@@ -27,7 +28,7 @@ Wherever a result may be a Deferred, it may also be a plain value or a coroutine
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from zope.interface import Attribute, Interface
@@ -65,6 +66,7 @@ __all__ = [
     "IStorageSCP",
     "IUpperLayerUser",
     "IVerificationSCP",
+    "IWantingStorageSCP",
     "IWithdrawableWriter",
     "Soon",
 ]
@@ -283,11 +285,20 @@ class IStorageSCP(Interface):
         An instance has begun to arrive; its head has been read, and its UIDs agree with the request's.
 
         :param association: who sends it: its `callingAETitle`, `calledAETitle` and `peer`.
-        :param instance: which one it is, and the attributes that the `StorageService` was told are wanted.
+        :param instance: which one it is, and the attributes that are wanted: by the store itself, if it is an
+            `IWantingStorageSCP`, or by whoever has made the `StorageService`.
         :return: the writer that takes the data set from its first byte. Raise `DIMSEError` to refuse with a status of
             PS3.4 Table B.2-1, such as 0xA700 (out of resources, come again) or 0xC000 (cannot understand, never). The
             writer has no more than `Configuration.providerTimeout` to come.
         """
+
+
+class IWantingStorageSCP(IStorageSCP):
+    """A store that wants to know more of each instance than its UIDs. `StorageService` asks it when it is made."""
+
+    wanted: Collection[int | str] = Attribute(
+        "Keywords, such as PatientID, or tags (0xGGGGEEEE) to be found in `ReceivedInstance.attributes`."
+    )
 
 
 class IReceiverPlugin(Interface):

@@ -1,7 +1,7 @@
 """An archive of what it receives. Beside the modules: PYTHONPATH=. twistd -n --pidfile= -y archive.tac"""
 
 from archiving import Archive
-from indexing import TABLE, WANTED, IndexingStore, openIndex
+from indexing import TABLE, IndexingStore, openIndex
 from twisted.application.service import Application
 from twisted.internet import reactor
 from twisted.internet.endpoints import clientFromString
@@ -28,7 +28,7 @@ destinations = {title: Destination(clientFromString(reactor, where), clock=react
 factory = AcceptorFactory(
     [
         VerificationService(),
-        StorageService(IndexingStore(files, index), [OTHER_STORAGE_SOP_CLASSES], ACCEPT_ALL, wanted=WANTED),
+        StorageService(IndexingStore(files, index), [OTHER_STORAGE_SOP_CLASSES], ACCEPT_ALL),
         QueryService(archive, [STUDY_ROOT.find]),
         GetService(archive, [STUDY_ROOT.get], disk),
         MoveService(archive, [STUDY_ROOT.move], destinations, disk),

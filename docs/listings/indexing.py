@@ -7,7 +7,8 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IDataSetWriter, IStorageSCP
+from txdicom.interfaces import IDataSetWriter, IWantingStorageSCP
+from txdicom.services.storage import wantedBy
 from txdicom.soon import settled
 
 #: What is taken from each instance, by the names of the attributes.
@@ -20,7 +21,6 @@ ATTRIBUTES = {
     "SeriesInstanceUID": 0x0020000E,
 }
 CHARACTER_SET = 0x00080005
-WANTED = (CHARACTER_SET, *ATTRIBUTES.values())
 COLUMNS = ("SOPInstanceUID", "SOPClassUID", "syntax", "path", *ATTRIBUTES)
 TABLE = f"CREATE TABLE IF NOT EXISTS instance ({', '.join(COLUMNS)}, PRIMARY KEY (SOPInstanceUID))"
 INSERT = f"INSERT OR REPLACE INTO instance VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -38,12 +38,13 @@ def textOf(instance, tag):
     return decode_bytes(instance.attributes.get(tag, b""), convert_encodings(named), set()).strip("\0 ")
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class IndexingStore:
     """Acknowledges what is in the index; `files` is a FileStore with withdrawable=True."""
 
     def __init__(self, files, index):
         self.files, self.index = files, index
+        self.wanted = (CHARACTER_SET, *ATTRIBUTES.values(), *wantedBy(files))
 
     async def store(self, association, instance):
         return IndexingWriter(instance, await settled(self.files.store(association, instance)), self.index)

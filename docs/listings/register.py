@@ -6,10 +6,10 @@ from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
 from txdicom.services.collecting import CollectingStore
 
-WANTED = ["PatientID"]
-
 
 class Register(CollectingStore):
+    wanted = ("PatientID",)
+
     def __init__(self, path):
         super().__init__(self.keep)
         self.path = path

@@ -31,10 +31,15 @@ class Found:
 
 
 def find(paths: Iterable[str]) -> Found:
-    """Find all files below some paths. It reads directories, and so belongs into a thread."""
+    """
+    Find all files below some paths; symbolic links are followed, and no folder is looked through twice.
+
+    It reads directories, and so belongs into a thread.
+    """
     found = Found()
     # Path -> whether it is incidental; they keep their order.
     files: dict[str, bool] = {}
+    isNew = _Seen().isNew
 
     def miss(path: str, error: OSError | SourceError) -> None:
         found.missing.append(Outcome(path, Kind.FAILED, getattr(error, "strerror", None) or str(error)))
@@ -42,7 +47,7 @@ def find(paths: Iterable[str]) -> Found:
     for path in paths:
         try:
             isFolder = os.path.isdir(path)
-            for file in _below(path, miss) if isFolder else _namedBy(path):
+            for file in _below(path, isNew, miss) if isFolder else _namedBy(path):
                 files[file] = isFolder and files.get(file, True)
         except (OSError, SourceError) as error:
             miss(path, error)
@@ -60,10 +65,25 @@ def _namedBy(path: str) -> Iterator[str]:
         yield path
 
 
-def _below(folder: str, miss: Callable[[str, OSError], None]) -> Iterator[str]:
+class _Seen:
+    """Knows folders by where they really are: links may lead to one in many ways, or in circles."""
+
+    def __init__(self) -> None:
+        self._paths: set[str] = set()
+
+    def isNew(self, folder: str) -> bool:
+        """Whether it is seen for the first time."""
+        before = len(self._paths)
+        self._paths.add(os.path.realpath(folder))
+        return len(self._paths) > before
+
+
+def _below(folder: str, isNew: Callable[[str], bool], miss: Callable[[str, OSError], None]) -> Iterator[str]:
+    if not isNew(folder):
+        return
     # A folder that cannot be read costs no other.
-    for directory, folders, names in os.walk(folder, onerror=lambda error: miss(error.filename, error)):
-        folders.sort()
+    for directory, folders, names in os.walk(folder, onerror=lambda e: miss(e.filename, e), followlinks=True):
+        folders[:] = [name for name in sorted(folders) if isNew(os.path.join(directory, name))]
         for name in sorted(names):
             # What it lists is in the folder as well.
             if name.upper() != _DIRECTORY_NAME:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import Any
+import sys
+from argparse import Action, ArgumentParser, Namespace
+from typing import Any, NoReturn
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -47,6 +48,21 @@ def addTLSOptions(parser: ArgumentParser) -> None:
         metavar="SUITE",
         help="allow this suite of TLS 1.2 too; may be repeated",
     )
+    group.add_argument(
+        "--list-ciphers", action=_ListCiphers, nargs=0, help="show the suites that --cipher takes and exit"
+    )
+
+
+class _ListCiphers(Action):
+    """Shows the cipher suites and exits, whatever else is missing, as ``--help`` does."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        try:
+            from txdicom.tls.context import suitesAsText
+        except ImportError:
+            parser.error("--list-ciphers needs pyOpenSSL: install txdicom[tls]")
+        sys.stdout.write(suitesAsText() + "\n")
+        parser.exit()
 
 
 def secured(endpoint: IStreamClientEndpoint, options: Namespace, clock: Any) -> IStreamClientEndpoint:

@@ -5,7 +5,7 @@ What is small and wanted whole: the data set of a query by `CollectingWriter` an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import TYPE_CHECKING, cast
 
 from twisted.python.failure import Failure
@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError, MessageError
-from txdicom.interfaces import IDataSetWriter, IRequestWriter, IStorageSCP, Soon
+from txdicom.interfaces import IDataSetWriter, IRequestWriter, IWantingStorageSCP, Soon
 from txdicom.services.datasets import decodeDataSet
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def collectIdentifier(
     return CollectingWriter(answer, association.maximumIdentifierLength)
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class CollectingStore:
     """
     A store for instances that are wanted whole: each is held in memory, and given to a function when it is complete.
@@ -89,7 +89,10 @@ class CollectingStore:
         `txdicom.services.datasets.decodeDataSet` gives pydicom's. It returns the status, now or later, as
         `IDataSetWriter.commit` does, or raises `DIMSEError`.
     :param maximumLength: of a data set, in bytes; a longer one is answered 0xA700. Each association may hold as much.
+    :cvar wanted: what a subclass wants to know of each instance besides the whole: see `IWantingStorageSCP`.
     """
+
+    wanted: Collection[int | str] = ()
 
     def __init__(
         self, keep: Callable[[Association, ReceivedInstance, bytes], Soon[int]], maximumLength: int = 1 << 28

@@ -22,7 +22,7 @@ from zope.interface import directlyProvides, implementer
 from txdicom.dimse.commands import CommandField, CStoreRQ, CStoreRSP
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, Soon
+from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IServiceProvider, IStorageSCP, IWantingStorageSCP, Soon
 from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, uidValue
 from txdicom.services.text import SPECIFIC_CHARACTER_SET, TEXT_VRS, tagOf, textOf
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from txdicom.dimse.association import Association
     from txdicom.upperlayer.negotiation import PresentationContext, TransferSyntaxes
 
-__all__ = ["ReceivedInstance", "StorageService", "store"]
+__all__ = ["ReceivedInstance", "StorageService", "store", "wantedBy"]
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
@@ -56,7 +56,7 @@ class ReceivedInstance:
     :ivar transferSyntaxUID: how the data set is encoded.
     :ivar request: the C-STORE-RQ.
     :ivar attributes: what was read of the data set's head: tag (0xGGGGEEEE) -> value bytes as they came. There is no
-        more in it than the UIDs and what the `StorageService` was told is `wanted`.
+        more in it than the UIDs and what is wanted: see `StorageService`.
     """
 
     sopClassUID: str
@@ -71,7 +71,7 @@ class ReceivedInstance:
 
         :param keyword: of an element of text (PS3.6 clause 6), such as ``PatientID``.
         :return: the value without padding; where there are several, with backslashes between them. It is empty if the
-            data set does not have it, or the `StorageService` was not told that it is `wanted`.
+            data set does not have it, or nobody has said that it is wanted: see `StorageService`.
         :raises ValueError: the data dictionary has no such keyword, or its elements are not text.
         """
         from pydicom.datadict import dictionary_VR
@@ -92,11 +92,12 @@ class StorageService:
     :param sopClasses: the SOP class UIDs accepted; `OTHER_STORAGE_SOP_CLASSES` stands for all others. A mapping says as
         well which transfer syntaxes are accepted for each.
     :param transferSyntaxes: the transfer syntaxes accepted for each of them, the preferred one first.
-    :param wanted: keywords, such as ``PatientID``, or tags (0xGGGGEEEE) of more elements that the provider would like
-        to find in `ReceivedInstance.attributes`. Those that do not come within the first 64 KiB, or are longer than
-        1024 bytes, are missing there. Only with such is more of a data set read than its UIDs. A keyword brings
-        Specific Character Set with it, which `ReceivedInstance.text` needs.
-    :raises ValueError: one of `wanted` is no keyword of the data dictionary.
+    :param wanted: keywords, such as ``PatientID``, or tags (0xGGGGEEEE) of elements that are to be found in
+        `ReceivedInstance.attributes`, besides those that the provider itself wants (`IWantingStorageSCP`). What does
+        not come within the first 64 KiB, or is longer than 1024 bytes, is missing there. Only with such is more of a
+        data set read than its UIDs. A keyword brings Specific Character Set with it, which `ReceivedInstance.text`
+        needs.
+    :raises ValueError: one of those wanted is no keyword of the data dictionary.
     """
 
     operations = frozenset({int(CommandField.C_STORE_RQ)})
@@ -109,7 +110,7 @@ class StorageService:
         wanted: Collection[int | str] = (),
     ) -> None:
         self._provider = provider
-        self._wanted = _tagsOf(wanted)
+        self._wanted = _tagsOf([*wantedBy(provider), *wanted])
         self.presentationContexts: Mapping[str, TransferSyntaxes] = (
             sopClasses if isinstance(sopClasses, Mapping) else dict.fromkeys(sopClasses, tuple(transferSyntaxes))
         )
@@ -123,6 +124,15 @@ class StorageService:
                 Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", (_AFFECTED_SOP_INSTANCE_UID,)
             )
         return _IdentifiedWriter(self._provider, association, context, request, self._wanted)
+
+
+def wantedBy(store: IStorageSCP) -> Collection[int | str]:
+    """
+    Return what a store wants to know of each instance, for another one that is around it; most want nothing.
+
+    :return: keywords, or tags (0xGGGGEEEE).
+    """
+    return store.wanted if IWantingStorageSCP.providedBy(store) else ()
 
 
 def _tagsOf(wanted: Collection[int | str]) -> frozenset[int]:

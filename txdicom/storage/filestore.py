@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status
 from txdicom.errors import DIMSEError
-from txdicom.interfaces import IDataSetWriter, IStorageSCP, Soon
+from txdicom.interfaces import IDataSetWriter, IStorageSCP, IWantingStorageSCP, Soon
 from txdicom.services.storage import ReceivedInstance
 from txdicom.storage.disk import Disk
 from txdicom.storage.filesystem import freeSpace
@@ -44,7 +44,7 @@ _ELSEWHERE = frozenset({b"", b".", b".."})
 _VANISHED = (errno.ENOENT, errno.ESTALE)
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class FileStore:
     """
     Keeps every instance as a file of its own (PS3.10), the data set as it came.
@@ -54,13 +54,15 @@ class FileStore:
 
     :param directory: where; it has to exist by then. What killed runs have left unfinished in it is removed.
     :param naming: gives an instance its name: a relative path, of several parts if it is to be in directories below.
-        Those are made as they are needed, and never found by a symbolic link.
+        Those are made as they are needed, and never found by a symbolic link. If it needs attributes it has them in
+        `wanted`, as `PathTemplate` does.
     :param duplicates: what to do with an instance that is there already.
     :param minimumFreeSpace: refuse new instances (0xA700) when fewer bytes than that are free; 0 asks nothing.
     :param fsync: have files on stable storage before they are acknowledged, or leave that to the system.
     :param form: what the files have in them.
     :param withdrawable: have files that can be taken away again when they have their names (`IWithdrawableWriter`).
     :param disk: where to wait for the disk; None does all on the spot, and a disk that is slow holds up the reactor.
+    :ivar wanted: the tags (0xGGGGEEEE) that `naming` needs.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class FileStore:
     ) -> None:
         self._path = os.path.abspath(directory)
         self._naming = naming
+        self.wanted: frozenset[int] = getattr(naming, "wanted", frozenset())
         self._duplicates = duplicates
         self._minimumFreeSpace = minimumFreeSpace
         self._fsync = fsync

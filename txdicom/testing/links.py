@@ -162,7 +162,7 @@ class MemoryLink:
 
 
 def linked(factory: AcceptorFactory, client: IProtocol, size: int | None, flush: bool) -> MemoryLink:
-    """Connect the protocol of a client to a new connection of an acceptor; see `connect`."""
+    """Connect the protocol of a client to a new connection of an acceptor; see `connectInMemory`."""
     clientAddress = IPv4Address("TCP", "127.0.0.1", 50000)
     link = MemoryLink(client, factory.buildProtocol(clientAddress), clientAddress, size)
     if flush:

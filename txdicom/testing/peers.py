@@ -32,7 +32,16 @@ from txdicom.upperlayer.items import PresentationContextRQ, UserInformation
 from txdicom.upperlayer.pdu import PDU, AAssociateRQ, PDataTF, decodePDU
 from txdicom.upperlayer.protocol import UpperLayerProtocol
 
-__all__ = ["MemoryEndpoint", "RawPeer", "associateRQ", "commandsIn", "connect", "connectRaw", "message", "requestor"]
+__all__ = [
+    "MemoryEndpoint",
+    "RawPeer",
+    "associateRQ",
+    "commandsIn",
+    "connectInMemory",
+    "connectRaw",
+    "message",
+    "requestor",
+]
 
 _SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 _WHOLE_COMMAND = 3  # the message control header
@@ -89,7 +98,7 @@ def requestor(
     return association
 
 
-def connect(
+def connectInMemory(
     factory: AcceptorFactory, association: Association, size: int | None = None, flush: bool = True
 ) -> MemoryLink:
     """

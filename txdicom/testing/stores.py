@@ -21,7 +21,7 @@ from txdicom.services.instances import Source, identify
 from txdicom.services.sending import send
 from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.services.text import tagOf
-from txdicom.testing.peers import associateRQ, connect, requestor
+from txdicom.testing.peers import associateRQ, connectInMemory, requestor
 from txdicom.uids import ACCEPT_ALL, OTHER_STORAGE_SOP_CLASSES
 
 if TYPE_CHECKING:
@@ -61,19 +61,19 @@ def sendTo(
 
     :param sources: paths of files, binary files at their first byte, or data sets of pydicom's, such as
         `exampleDataSet` makes; at least one.
-    :param wanted: what the store wants to know of each instance, as `StorageService` takes it.
+    :param wanted: what is to be known of each instance besides what the store itself wants, as `StorageService` has it.
     :param size: deliver at most so many bytes at a time; None delivers what was written.
     :return: the responses, in the order of the instances, each with its `status` and `errorComment`.
     :raises SourceError: one of the sources is no instance.
     :raises AssertionError: the store waits for something that no one else brings, such as a thread or a timer. Test it
-        with `connect`, or hand in what it waits for.
+        with `connectInMemory`, or hand in what it waits for.
     """
     clock = Clock()
     service = StorageService(store, [OTHER_STORAGE_SOP_CLASSES], ACCEPT_ALL, wanted)
     identities = [identify(source) for source in sources]
     contexts = dict.fromkeys((identity.sopClassUID, identity.transferSyntaxUID) for identity in identities)
     association = requestor(clock, associateRQ([(sopClass, [syntax]) for sopClass, syntax in contexts]))
-    link = connect(AcceptorFactory([service], clock=clock), association, size)
+    link = connectInMemory(AcceptorFactory([service], clock=clock), association, size)
     responses = []
     for source in sources:
         outcomes: list[CStoreRSP | Failure] = []

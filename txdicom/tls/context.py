@@ -17,7 +17,7 @@ from txdicom.tls.naming import isFor
 from txdicom.tls.profiles import PROFILES, SUITES, suitesOf
 from txdicom.tls.settings import PeerCertificate, RevocationCheck, TLSError, TLSSettings
 
-__all__ = ["availableSuites", "makeContext", "makeRequestorContext"]
+__all__ = ["availableSuites", "makeContext", "makeRequestorContext", "suitesAsText"]
 
 #: The most bytes of a file that is read: a bundle of all the world's authorities has a quarter of a MiB.
 MAX_FILE_SIZE = 1 << 24
@@ -43,6 +43,11 @@ def availableSuites() -> list[str]:
     context.set_cipher_list(":".join((*SUITES.values(), _SECURITY_LEVEL)).encode("ascii"))
     offered = set(SSL.Connection(context, None).get_cipher_list())
     return [suite for suite, name in SUITES.items() if name in offered]
+
+
+def suitesAsText() -> str:
+    """Return what ``--list-ciphers`` prints, of whatever program: `availableSuites`, a line each."""
+    return "\n".join(["Cipher suites of TLS 1.2:", *(f"  {suite}" for suite in availableSuites())])
 
 
 def makeContext(settings: TLSSettings) -> SSL.Context:

@@ -71,12 +71,12 @@ class ReactorTurn:
         self.last: Wire | None = None
 
     def add(self, wire: Wire) -> None:
-        """Have a wire's bytes sent when the turn of the reactor is over."""
+        """Have a wire released when the turn of the reactor is over."""
         if not self._wires:
-            self._clock.callLater(0, self._send)
+            self._clock.callLater(0, self._release)
         self._wires.append(wire)
 
-    def _send(self) -> None:
+    def _release(self) -> None:
         wires, self._wires = self._wires, []
         for wire in wires:
             wire.release()
@@ -90,8 +90,8 @@ class Wire:
     small requests that is a third of all system calls, and nearly always the socket is writable. This is the only place
     that relies on the insides of `twisted.internet.tcp.Connection`. Any other transport, and one that has other insides
     one day, is written to as usual. What stands between such a connection and us, as TLS does, is written to as usual
-    too, but how much is read of that connection is up to us likewise; it has to pass on what a read has brought at
-    once.
+    too, but how much is read of that connection is up to us likewise: a connection is read once in a turn of the
+    reactor, so what is passed on in one turn, however many pieces there are, is what one read has brought.
 
     :param transport: whatever Twisted has connected us by.
     :param turn: shared with the connections that are served beside this one.
@@ -100,6 +100,7 @@ class Wire:
     __slots__ = (
         "_answers",
         "_held",
+        "_length",
         "_much",
         "_streams",
         "_transport",
@@ -121,6 +122,8 @@ class Wire:
         self._answers = 0
         # What waits for the end of the turn.
         self._held = b""
+        # How many bytes have come in this turn by way of what is between.
+        self._length = 0
         #: Sends bytes, in order, now or as soon as the peer reads.
         self.send: Callable[[bytes], None] = transport.write
         #: Sends bytes, in order, when the present turn of the reactor is over.
@@ -131,24 +134,29 @@ class Wire:
         self.received: Callable[[int], None] = _forget
         if not isinstance(below, Connection) or below.TLS or not all(hasattr(below, name) for name in _INSIDES):
             return
-        self.received = self._adaptRead
         if below is transport:
+            self.received = self._adaptRead
             self.send = self._sendNow
             self.sendSoon = self._gather
             self.sendPieces = self._sendPiecesNow
         else:
             # What is between, as TLS, passes nothing on of what is not there to its end, and adds to what is.
             self._much //= 2
+            self.received = self._gatherRead
             self.sendSoon = self._count
 
     def close(self) -> None:
         """The connection is gone."""
+        self._length = 0
         self._stream(False)
 
     def release(self) -> None:
-        """Send what waits for the end of the turn, if anything does."""
+        """The turn is over: send what waits for that, and decide how much is to be read in the next."""
         if self._held:
             self._sendNow(b"")
+        if self._length:
+            length, self._length = self._length, 0
+            self._adaptRead(length)
 
     def _count(self, data: bytes) -> None:
         self._answers += 1
@@ -197,6 +205,11 @@ class Wire:
                 sent = 0
         if sent < sum(map(len, pieces)):
             self._sendNow(b"".join(_after(pieces, sent)))
+
+    def _gatherRead(self, length: int) -> None:
+        if not self._length:
+            self._turn.add(self)
+        self._length += length
 
     def _adaptRead(self, length: int) -> None:
         answers, self._answers = self._answers, 0

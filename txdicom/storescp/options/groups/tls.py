@@ -30,10 +30,10 @@ def _check(options: dict[str, Any]) -> None:
 
 def _listCiphers(options: usage.Options) -> str:
     try:
-        from txdicom.tls.context import availableSuites
+        from txdicom.tls.context import suitesAsText
     except ImportError as error:
         raise usage.UsageError("--list-ciphers needs pyOpenSSL: install txdicom[tls]") from error
-    return "\n".join(["Cipher suites of TLS 1.2:", *(f"  {suite}" for suite in availableSuites())])
+    return suitesAsText()
 
 
 def _profile(name: str, short: str, manual: str) -> Option:
