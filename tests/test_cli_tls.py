@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from argparse import ArgumentParser
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -13,8 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.certificates import Authority
 from tests.programs import hide
 from txdicom.cli.main import makeParser
-from txdicom.cli.tls import _settings, secured
+from txdicom.cli.tls import _settings, addTLSOptions, secured
 from txdicom.dimse.acceptor import AcceptorFactory
+from txdicom.storescp.options.table import OPTIONS
 from txdicom.testing import MemoryEndpoint
 from txdicom.tls.profiles import PROFILES, SUITES
 from txdicom.tls.requesting import TLSEndpoint
@@ -74,6 +77,14 @@ class OptionsTests(SynchronousTestCase):
         self.assertIs(self.settings("--tls", "--ignore-peer-cert").peerCertificate, PeerCertificate.IGNORE)
         for profile in PROFILES:
             self.assertEqual(self.settings("--tls", f"--profile-{profile}").profile, profile)
+
+    def test_namesOfTheReceiver(self) -> None:
+        """What both programs have is called alike, but for what only one who connects needs."""
+        parser = ArgumentParser()
+        addTLSOptions(parser)
+        names = set(re.findall(r"--([\w-]+)", parser.format_help())) - {"help", "tls", "server-name"}
+        self.assertGreater(len(names), 10)
+        self.assertLessEqual(names, OPTIONS.keys())
 
     def test_refused(self) -> None:
         """Each in a sentence."""
