@@ -26,6 +26,8 @@ __all__ = ["Reader"]
 
 #: How long a block may take, in seconds; none takes a tenth of it.
 PATIENCE = 120
+#: Variables of the environment that are about these tests, and not about a reader.
+_OURS = ("PYTHONPATH", "DCMDICTPATH", "PYTEST_ADDOPTS")
 _END = "-- end of block --"
 _ENDED = "-- twistd has ended with status "
 #: The ports that the documentation listens on.
@@ -91,7 +93,7 @@ class Reader:
             ["/bin/sh", "-eu"],
             cwd=self.directory,
             env={
-                **{name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DCMDICTPATH")},
+                **{name: value for name, value in os.environ.items() if name not in _OURS},
                 "PATH": os.pathsep.join([str(programs), "/usr/bin", "/bin"]),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "READER_LOG": str(end),
