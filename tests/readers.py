@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from pydicom.data import get_testdata_file
 
+from benchmarks.ports import freePort
 from tests.documents import LISTINGS, ROOT
 
 __all__ = ["Reader"]
@@ -115,7 +115,7 @@ class Reader:
         """
         starts = "twistd " in block
         if starts:
-            self._port = _freePort()
+            self._port = str(freePort())
         self._listings()
         for there, here in _ELSEWHERE.items():
             block = block.replace(there, here)
@@ -172,9 +172,3 @@ class Reader:
             except ProcessLookupError:
                 continue
         self._shell.kill()
-
-
-def _freePort() -> str:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])
