@@ -21,7 +21,7 @@ NOT_MEASURED = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have pytest-cov take no notice of what is not measured; ``-m 'not no_cover'`` does not even run it."""
+    """Have `-m no_cover` select what is not measured, and ``-m 'not no_cover'`` all else."""
     for item in items:
         if any(item.path.match(f"tests/{pattern}") for pattern in NOT_MEASURED):
             item.add_marker(pytest.mark.no_cover)
