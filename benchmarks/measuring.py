@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.ports import freePort
 from benchmarks.servers import Server, environmentOf
 
 __all__ = ["Meter", "Receiver", "ReceiverError", "prewarm"]
@@ -55,7 +55,7 @@ class Receiver:
     def __init__(self, server: Server, directory: Path, log: Path) -> None:
         self.server = server
         self.directory = directory
-        self.port = _freePort()
+        self.port = freePort()
         command = server.command(self.port, directory)
         begun = time.monotonic()
         with log.open("wb") as output:
@@ -138,12 +138,6 @@ def prewarm(directory: Path, length: int) -> None:
         for _ in range(length // len(block)):
             file.write(block)
     path.unlink()
-
-
-def _freePort() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _listensOn(port: int) -> bool:

@@ -7,6 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
+#: Tests that start processes, and some that send so much that to measure them would take a minute more and show nothing
+#: else. What all other tests cover, those in memory, has to be enough: see ``.ci/coverage``.
+NOT_MEASURED = (
+    "interop/*",
+    "*program*",
+    "test_benchmarks*",
+    "test_docs.py",
+    "test_fuzz.py",
+    "test_killed.py",
+    "test_soak.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have `-m no_cover` select what is not measured, and ``-m 'not no_cover'`` all else."""
+    for item in items:
+        if any(item.path.match(f"tests/{pattern}") for pattern in NOT_MEASURED):
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def workingDirectory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

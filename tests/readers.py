@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,12 +19,15 @@ from pathlib import Path
 
 from pydicom.data import get_testdata_file
 
+from benchmarks.ports import freePort
 from tests.documents import LISTINGS, ROOT
 
 __all__ = ["Reader"]
 
 #: How long a block may take, in seconds; none takes a tenth of it.
 PATIENCE = 120
+#: Variables of the environment that are about these tests, and not about a reader.
+_OURS = ("PYTHONPATH", "DCMDICTPATH", "PYTEST_ADDOPTS")
 _END = "-- end of block --"
 _ENDED = "-- twistd has ended with status "
 #: The ports that the documentation listens on.
@@ -91,7 +93,7 @@ class Reader:
             ["/bin/sh", "-eu"],
             cwd=self.directory,
             env={
-                **{name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DCMDICTPATH")},
+                **{name: value for name, value in os.environ.items() if name not in _OURS},
                 "PATH": os.pathsep.join([str(programs), "/usr/bin", "/bin"]),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "READER_LOG": str(end),
@@ -113,7 +115,7 @@ class Reader:
         """
         starts = "twistd " in block
         if starts:
-            self._port = _freePort()
+            self._port = str(freePort())
         self._listings()
         for there, here in _ELSEWHERE.items():
             block = block.replace(there, here)
@@ -170,9 +172,3 @@ class Reader:
             except ProcessLookupError:
                 continue
         self._shell.kill()
-
-
-def _freePort() -> str:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])

@@ -310,7 +310,8 @@ class SendingTests(SynchronousTestCase):
 
     def test_senderThatFails(self) -> None:
         command = [sys.executable, "-c", "import sys; sys.exit('no way')"]
-        measured = self.sent(Sender("failing", lambda port, files: command, str))
+        with mock.patch("benchmarks.loadgen._PATIENCE", 0.1):
+            measured = self.sent(Sender("failing", lambda port, files: command, str))
         self.assertIn("it ended with 1: no way", measured.wrong)
 
     def test_senderThatDoesNotConnect(self) -> None:

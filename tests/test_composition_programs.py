@@ -17,6 +17,7 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+from benchmarks.ports import freePort
 from tests.documents import LISTINGS
 from tests.programs import ANY_PORT, ENDED, PATIENCE, ProgramTestCase, environment, twistd, waitFor
 from tests.receivers import INSTANCE, PROPOSED
@@ -75,8 +76,7 @@ class RouterTests(ProgramTestCase):
         for output in outputs:
             output.mkdir()
         quick = self.start(f"--output-directory={outputs[0]}").port()
-        with socket.create_server(("127.0.0.1", 0)) as reserved:
-            down = reserved.getsockname()[1]
+        down = freePort()
         router, port = self.run_(home, (quick, down))
         self.storeOne(port)
         waitFor(lambda: f"CT.{INSTANCE}" in os.listdir(outputs[0]), "delivery to the one that is up")

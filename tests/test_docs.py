@@ -126,7 +126,7 @@ class ListingTests(SynchronousTestCase):
         done = subprocess.run(
             command,
             cwd=LISTINGS,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""},
             capture_output=True,
             text=True,
             timeout=PATIENCE,

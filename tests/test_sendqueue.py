@@ -133,16 +133,16 @@ class StreamTests(SendQueueTestCase):
 
     def test_noFasterThanThePeerReads(self) -> None:
         """Of a long data set only so much is read as fits into the send buffer, and two chunks."""
-        source = Source(bytes(100 * CHUNK))
+        source = Source(bytes(20 * CHUNK))
         self.store(source)
         self.assertLessEqual(len(source.sizes), 3)
         self.assertTrue(self.association.protocol.isFull)
         self.assertFalse(self.association.protocol.receivingPaused)
         received = self.peer.send()
-        self.assertEqual(len(self.dataIn(received[1:])), 100 * CHUNK)
+        self.assertEqual(len(self.dataIn(received[1:])), 20 * CHUNK)
 
     def test_peerThatReadsNothing(self) -> None:
-        answer = self.store(Source(bytes(100 * CHUNK)))
+        answer = self.store(Source(bytes(20 * CHUNK)))
         self.clock.advance(61)
         self.failureResultOf(answer, AssociationTimeout)
 

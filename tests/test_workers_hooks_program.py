@@ -24,10 +24,18 @@ class WorkersHooksTests(hooks.HooksTestCase, workers.WorkersTestCase):
     """Two workers, with a peer at each."""
 
     def connected(self, *arguments: str) -> tuple[Program, list[Any]]:
-        """Start the program, and have a peer associated with each of its workers."""
+        """
+        Start the program, and have a peer associated with each of its workers.
+
+        The log has them in this order: what a worker logs may otherwise come after what another one has logged later.
+        """
         program = self.work("-v", *arguments)
         port = program.port()
-        return program, [hooks.HooksTestCase.associated(self, port) for _ in range(2)]
+        senders = []
+        for count in (1, 2):
+            senders.append(hooks.HooksTestCase.associated(self, port))
+            waitFor(lambda count=count: len(self.acknowledging(program)) == count, "the association in the log")
+        return program, senders
 
     def assertBothServed(self, program: Program) -> None:
         """Each worker has had an association."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.ports import freePort
 from benchmarks.soaking.ledger import temporaries
 
 __all__ = ["Receiver", "ReceiverError", "Sample", "installedReceiver"]
@@ -101,8 +102,7 @@ class Receiver:
         :raises ReceiverError: it does not.
         """
         if not self._port:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self._port = free.getsockname()[1]
+            self._port = freePort()
         endpoint = f"tcp:{self._port}:interface=127.0.0.1:backlog=1024"
         environment = {name: value for name, value in os.environ.items() if name != "DCMDICTPATH"}
         begun = time.monotonic()

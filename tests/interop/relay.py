@@ -48,6 +48,9 @@ class RecordingRelay:
         self._idle = threading.Condition()
         self._open = 0
         self._conversations: list[Conversation] = []
+        # An event loop does not keep what it runs: a conversation whose sender has said its last word, and which waits
+        # for the receiver's, would be collected as garbage.
+        self._serving: set[object] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()
@@ -76,6 +79,8 @@ class RecordingRelay:
 
     async def _serve(self, fromSender: asyncio.StreamReader, toSender: asyncio.StreamWriter) -> None:
         conversation = Conversation()
+        task = asyncio.current_task()
+        self._serving.add(task)
         with self._idle:
             self._open += 1
             self._conversations.append(conversation)
@@ -92,6 +97,7 @@ class RecordingRelay:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
+            self._serving.discard(task)
             with self._idle:
                 self._open -= 1
                 self._idle.notify_all()

@@ -21,6 +21,8 @@ __all__ = ["Outcome", "Sender", "compare", "filesBelow"]
 #: Sends something to a port, and returns how that went.
 Sender: TypeAlias = Callable[[int], object]
 
+#: What a command of `tests.interop.test_sidebyside` writes, called by the number of its process.
+_NOTE = re.compile(r"note\.[0-9]+")
 #: What is another at each run, in the order in which it is looked for.
 _MASKS = (
     (re.compile(r"\.X\.[0-9.]+"), ".X.<UID>"),
@@ -104,7 +106,7 @@ def _outcome(
         finally:
             relay.stop()
         for pattern, count in awaiting.items():
-            waitFor(lambda p=pattern, n=count: len([*receiver.directory.glob(p)]) >= n, f"{count} of {pattern}")
+            waitFor(lambda p=pattern, n=count: _written(receiver.directory, p) >= n, f"{count} of {pattern}")
         found = filesBelow(receiver.directory)
     finally:
         receiver.stop()
@@ -147,10 +149,16 @@ def _dataSet(content: bytes) -> bytes:
     return content[144 + int.from_bytes(content[140:144], "little") :]
 
 
+def _written(directory: Path, pattern: str) -> int:
+    """Count the files that there are, and that something has been written to."""
+    return sum(path.stat().st_size > 0 for path in directory.glob(pattern))
+
+
 def filesBelow(directory: Path) -> dict[str, bytes]:
     """Read all files below a directory; what is another at each run is masked in their names."""
     found: dict[str, bytes] = {}
-    for path in sorted(path for path in directory.rglob("*") if path.is_file() and ".txdicom-" not in str(path)):
+    paths = [path for path in directory.rglob("*") if path.is_file() and ".txdicom-" not in str(path)]
+    for path in sorted(paths, key=_place):
         name = str(path.relative_to(directory))
         for pattern, mask in _MASKS:
             name = pattern.sub(mask, name)
@@ -158,3 +166,10 @@ def filesBelow(directory: Path) -> dict[str, bytes]:
             name += "+"
         found[name] = path.read_bytes()
     return found
+
+
+def _place(path: Path) -> tuple[Path, str, bytes]:
+    """Tell where a file belongs: by its name, but notes by what they say, for theirs end with numbers of processes."""
+    if _NOTE.fullmatch(path.name):
+        return path.parent, "note", path.read_bytes()
+    return path.parent, path.name, b""

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 from pydicom import Dataset, dcmread
 from pydicom.data import get_charset_files, get_testdata_file
 
+from benchmarks.ports import freePort
 from tests.documents import LISTINGS
 from tests.interop.peers import requireModule, requireProgram, requireScript
 from tests.interop.receiver import Receiver
-from tests.interop.test_requestor import CT, MR, PATIENCE, STUDY, RequestorTestCase, byUID, dataSetOf, freePort
+from tests.interop.test_requestor import CT, MR, PATIENCE, STUDY, RequestorTestCase, byUID, dataSetOf
 from txdicom.services.instances import identify
 from txdicom.services.query import STUDY_ROOT
 from txdicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, STORAGE_SOP_CLASSES

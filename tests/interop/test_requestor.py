@@ -24,6 +24,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.ports import freePort
 from tests.documents import LISTINGS, ROOT
 from tests.interop.corpus import findFiles
 from tests.interop.peers import requireModule, requireProgram, requireScript
@@ -37,12 +38,6 @@ PATIENCE = 60
 STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 CT = str(get_testdata_file("CT_small.dcm"))
 MR = str(get_testdata_file("MR_small.dcm"))
-
-
-def freePort() -> int:
-    """Find a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def dataSetOf(path: str | Path) -> bytes:

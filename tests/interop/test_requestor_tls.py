@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cryptography.x509 import IPAddress
 
+from benchmarks.ports import freePort
 from tests.certificates import Authority, Credentials, newKey
 from tests.interop.peers import requireProgram
 from tests.interop.receiver import Receiver
-from tests.interop.test_requestor import CT, MR, PATIENCE, RequestorTestCase, dataSetOf, freePort
+from tests.interop.test_requestor import CT, MR, PATIENCE, RequestorTestCase, dataSetOf
 from tests.programs import waitFor
 
 _HERE = IPAddress(ip_address("127.0.0.1"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
+from benchmarks.ports import freePort
 from tests.interop.peers import requireProgram
 
 __all__ = ["Theirs"]
@@ -19,15 +18,6 @@ __all__ = ["Theirs"]
 #: How long it may take to start, in seconds, and how often to look.
 _PATIENCE = 30.0
 _POLL = 0.02
-#: Below those that the operating system gives out.
-_PORTS = (10000, 30000)
-
-
-def _freePort() -> int:
-    """Choose a port that is free, and that no connection and no other program gets by itself meanwhile."""
-    while True:
-        with suppress(OSError), socket.create_server(("127.0.0.1", port := random.randrange(*_PORTS))):
-            return port
 
 
 class Theirs:
@@ -41,7 +31,7 @@ class Theirs:
 
     def __init__(self, *options: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="interop-"))
-        self.port = _freePort()
+        self.port = freePort()
         self._process = subprocess.Popen(
             [requireProgram("storescp"), *options, "-od", str(self.directory), str(self.port)],
             cwd=self.directory,

@@ -178,11 +178,13 @@ class RawPeer(Protocol):
 
     def takePDUs(self) -> list[PDU]:
         """Decode what has been received since the last time."""
+        received, start = self.received, 0
         pdus = []
-        while self.received:
-            end = 6 + int.from_bytes(self.received[2:6], "big")
-            pdus.append(decodePDU(self.received[0], self.received[6:end]))
-            self.received = self.received[end:]
+        while start < len(received):
+            end = start + 6 + int.from_bytes(received[start + 2 : start + 6], "big")
+            pdus.append(decodePDU(received[start], received[start + 6 : end]))
+            start = end
+        self.received = b""
         return pdus
 
 
