@@ -147,7 +147,6 @@ class FallbackTests(WireTestCase):
         """Check that a wire does nothing but write."""
         self.assertEqual([wire.send, wire.sendSoon], [write, write])
         wire.received(USUAL)
-        wire.close()
         wire.release()
         self.assertEqual(self.turn.streams, 0)
 
@@ -157,6 +156,19 @@ class FallbackTests(WireTestCase):
         self.assertPlain(wire, transport.write)
         wire.sendPieces([b"ab", b"c"])
         self.assertEqual(transport.take(None), b"abc")
+
+    def test_closed(self) -> None:
+        """When the connection is gone, nothing is sent and nothing fails."""
+        memory = MemoryTransport(ADDRESS, ADDRESS)
+        for wire in (Wire(memory, self.turn), self.wire()[0]):
+            wire.close()
+            wire.send(b"a")
+            wire.sendSoon(b"b")
+            wire.sendPieces([b"c"])
+            wire.received(USUAL)
+            wire.release()
+        self.assertEqual(list(memory.outgoing), [])
+        self.assertEqual(self.turn.streams, 0)
 
     def test_otherInsides(self) -> None:
         """A Twisted whose transports have changed is used as it wants to be used."""

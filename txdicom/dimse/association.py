@@ -228,6 +228,8 @@ class Association:
         ending, self._ending = self._ending, []
         for waiting in ending:
             waiting.callback(None)
+        # They know us as well: all that there is of an association would be left to the garbage collector.
+        del self._watchdog, self._reader, self.fragmentsReceived
 
     def _namePeer(self, request: AAssociateRQ) -> None:
         self.peerCertificate = self.protocol.peerCertificate
@@ -390,7 +392,7 @@ class Association:
     def drain(self) -> None:
         """End the association as soon as no message is under way: now, or when the present one has been answered."""
         self._draining = True
-        if self._operation is None and not self._reader.inMessage:
+        if self._endReason is None and self._operation is None and not self._reader.inMessage:
             self._abortDrained()
 
     def _abortDrained(self) -> None:

@@ -46,7 +46,8 @@ class Requests:
     def __init__(
         self, association: Association, sendQueue: SendQueue, watchdog: Watchdog, observer: IAssociationObserver | None
     ) -> None:
-        self._association = association
+        # None once it is over.
+        self._association: Association | None = association
         self._sendQueue = sendQueue
         self._watchdog = watchdog
         self._observer = observer
@@ -99,25 +100,25 @@ class Requests:
         :param receiver: told of the responses; it calls `finished` at the last one.
         :raises LocalProtocolError: there is no established association, or we lack the role for that (PS3.7 D.3.3.4).
         """
-        self._checkMayAsk(context, command)
+        association = self._mayAsk(context, command)
         self._sendQueue.request(command.messageID, context.contextID, encodeCommand(command), dataSet)
-        reason = self._association.endReason
-        if reason is not None:
+        if association.endReason is not None:
             # The data set's source has ended the association.
-            receiver.requestFailed(reason)
+            receiver.requestFailed(association.endReason)
             return
         self._receivers[command.messageID] = receiver
         self._watchdog.expectResponse()
         if self._observer is not None:
-            self._observer.commandSent(self._association, context, command)
+            self._observer.commandSent(association, context, command)
 
-    def _checkMayAsk(self, context: PresentationContext, command: Request) -> None:
+    def _mayAsk(self, context: PresentationContext, command: Request) -> Association:
         association = self._association
-        if association.endReason is not None:
+        if association is None or association.endReason is not None:
             raise LocalProtocolError("the association is over")
         missing = missingRole(command, context, association.contexts, association.protocol.isRequestor)
         if missing is not None:
             raise LocalProtocolError(f"the role of {missing} for {command.affectedSOPClassUID} was not granted to us")
+        return association
 
     def receiverOf(self, response: Response) -> IResponseReceiver:
         """Tell who takes a response; raises `MessageError` if nobody waits for it."""
@@ -142,7 +143,7 @@ class Requests:
         if self._sendQueue.withdraw(messageID):
             del self._receivers[messageID]
             self._tellIfAnswered()
-        elif messageID in self._receivers:
+        elif self._association is not None and messageID in self._receivers:
             error = AssociationAborted(AbortSource.SERVICE_USER, 0, False, "a request was cancelled")
             self._association.abort(error)
 
@@ -152,6 +153,9 @@ class Requests:
         for receiver in receivers.values():
             receiver.requestFailed(reason)
         self._tellIfAnswered()
+        # It knows us as well, and would else be left to the garbage collector, as would the watchdog.
+        self._association = None
+        del self._watchdog
 
     def whenAnswered(self) -> Deferred[None]:
         """Return a Deferred that fires when none is outstanding, if only because the association is over."""

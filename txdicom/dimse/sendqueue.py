@@ -114,6 +114,9 @@ class SendQueue:
         streaming, self._streaming = self._streaming, None
         if streaming is not None:
             streaming.cancel()
+        else:
+            # It knows us as well, and would else be left to the garbage collector.
+            del self._association
 
     def _sendNext(self) -> None:
         while self._requests and self._streaming is None and not 0 < self.window <= self._outstanding:

@@ -158,6 +158,7 @@ class MemoryLink:
         for transport, protocol, _ in self._ends:
             if transport.connected:
                 transport.connected = False
+                transport.unregisterProducer()
                 protocol.connectionLost(Failure(reason))
 
 

@@ -134,6 +134,11 @@ class PDUParser:
         self._backlog.clear()
         self._collected.clear()
 
+    def close(self) -> None:
+        """Throw everything away, as `discard` does, and forget the receiver: the connection is gone."""
+        self.discard()
+        del self._receiver
+
     def _drain(self) -> None:
         backlog = self._backlog
         self._parsing = True

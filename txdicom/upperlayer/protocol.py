@@ -180,6 +180,9 @@ class UpperLayerProtocol(UpperLayerActions):
         self._stopTimer()
         if self._closed is not None:
             self._closed(self)
+        # Nothing more comes of them; and as all of these know us, we would else be left to the garbage collector.
+        self._parser.close()
+        del self._user, self.fragmentsReceived, self._sendWatch
 
     def _bufferFull(self) -> None:
         self.isFull = True

@@ -146,9 +146,11 @@ class Wire:
             self.sendSoon = self._count
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is gone: nothing is sent any more."""
         self._length = 0
         self._stream(False)
+        # They are bound to this object, which would else refer to itself.
+        self.received = self.send = self.sendSoon = self.sendPieces = _forget
 
     def release(self) -> None:
         """The turn is over: send what waits for that, and decide how much is to be read in the next."""
@@ -245,8 +247,8 @@ def _after(pieces: list[Octets], sent: int) -> Iterator[Octets]:
         sent = max(0, sent - len(piece))
 
 
-def _forget(length: int) -> None:
-    """Is told of reads where there is nothing to adapt."""
+def _forget(what: object) -> None:
+    """Is told of reads where there is nothing to adapt, and given what nobody can send any more."""
 
 
 class TCPOptions:
