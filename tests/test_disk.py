@@ -140,13 +140,14 @@ class WhereTests(DiskTestCase):
     def test_busyThreads(self) -> None:
         """How long a call waited for its thread does not make the disk slow."""
         self.disk = Disk(self.clock, threads=1)
+        self.disk.soon(self.taking(SLOW))
         begun, go = Event(), Event()
 
         def call() -> None:
             begun.set()
             go.wait(PATIENCE)
 
-        results = [self.disk.inThread(call), self.disk.inThread(self.taking(0))]
+        results = [self.disk.soon(call), self.disk.soon(self.taking(0))]
         begun.wait(PATIENCE)
         self.clock.advance(LONGEST_CALM)
         go.set()
@@ -167,8 +168,8 @@ class WhereTests(DiskTestCase):
         self.assertIs(self.failureResultOf(self.finished(self.disk.soon(self.taking(0, EIO)))).value, EIO)
 
     def test_knownToTakeLong(self) -> None:
-        """It is done in a thread on a quick disk as well."""
-        self.assertIs(self.successResultOf(self.finished(self.disk.inThread(self.taking(0)))), False)
+        """It is done in a thread on a quick disk as well, and does not make that a slow one."""
+        self.assertIs(self.successResultOf(self.finished(self.disk.inThread(self.taking(10 * SLOW)))), False)
         self.assertIs(self.disk.soon(self.taking(0)), True)
 
     def test_distrusted(self) -> None:

@@ -8,7 +8,7 @@ much longer than that call took. So the disk holds up the reactor for a small pa
 stumbles now and then, as file systems do when they write their journal, costs threads for a moment only. What a call
 took is measured where it is done: how long it waited for its thread tells nothing of the disk, and were it counted, a
 receiver with much to do would not find back. What is known to take long, such as fsync(2), goes to a thread from the
-start, and so does everything where a call may never return.
+start and says nothing of the rest, and so does everything where a call may never return.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Disk:
         :return: its result, or a Deferred of it if the disk is slow now. What it raises is raised, or errs, likewise.
         """
         if self.isSlow:
-            return self.inThread(function, *arguments)
+            call = _Measured(self._seconds, function, arguments)
+            return self.inThread(call).addBoth(self._judge, call)
         began = self._seconds()
         try:
             return function(*arguments)
@@ -79,18 +80,17 @@ class Disk:
                 self._isNow(took)
 
     def inThread(self, function: Callable[..., _T], *arguments: object) -> Deferred[_T]:
-        """Call something that will have to wait for the disk."""
+        """Call something that takes long, however quick the disk is."""
         if self._reactor is None:
             return execute(function, *arguments)
-        call = _Measured(self._seconds, function, arguments)
         self._running += 1
         try:
-            calling = deferToThreadPool(self._reactor, self._threads(), call)
+            calling = deferToThreadPool(self._reactor, self._threads(), function, *arguments)
         except RuntimeError:
             # The system gives us no thread. Whatever the function is to do has to be done all the same.
-            calling = execute(call)
+            calling = execute(function, *arguments)
         result: Deferred[_T] = Deferred()
-        calling.addBoth(self._returned, result, call)
+        calling.addBoth(self._returned, result)
         return result
 
     def close(self) -> Deferred[None]:
@@ -106,8 +106,11 @@ class Disk:
         self._closeIfIdle()
         return closed
 
-    def _returned(self, outcome: Any | Failure, result: Deferred[Any], call: _Measured) -> None:
+    def _judge(self, outcome: _T, call: _Measured) -> _T:
         self._isNow(call.took)
+        return outcome
+
+    def _returned(self, outcome: Any | Failure, result: Deferred[Any]) -> None:
         result.callback(outcome)
         self._running -= 1
         self._closeIfIdle()
