@@ -247,6 +247,9 @@ class Association:
             )
         if self._observer is not None:
             self._observer.commandReceived(self, context, command)
+            if self._endReason is not None:
+                # The observer has ended the association.
+                return
         self._reading = None
         if not command.isRequest:
             response = cast("Response", command)
