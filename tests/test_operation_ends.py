@@ -224,6 +224,20 @@ class EndTests(ConversationTestCase):
                 peer.link.lose()
                 self.assertNothingLeft()
 
+    def test_seriesThatComesTooLate(self) -> None:
+        """One that `commit` gives when the association has ended is closed, and nobody is asked for an answer."""
+        for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
+            waiting: list[Deferred[Any]] = []
+            peer = self.associated(AnsweredWriter(commit=later(waiting)))
+            self.assertEqual(peer.send(STORE, FINAL), [])
+            self.assertEqual([*(end[0](peer, self.provider.association) or ()), *peer.send()], end[1])
+            series = ClosableSeries(Answer(0xFF00))
+            waiting[0].callback(series)
+            self.assertEqual(series.closed, 1)
+            self.assertEqual(self.flushLoggedErrors(), [])
+            peer.link.lose()
+            self.assertNothingLeft()
+
     def test_refusedRequestIsForgotten(self) -> None:
         """While the data set of a refused request is drained there is nobody to tell."""
         for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
