@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 from tests.scripted import (
     CT_CONTEXT,
     ECHO_CONTEXT,
+    PROPOSED,
     AnsweredWriter,
     ClosableSeries,
     ConversationTestCase,
@@ -36,7 +37,7 @@ from txdicom.dimse.commandsets import encodeCommand
 from txdicom.errors import AssociationAborted, AssociationLost, DIMSEError, PDUError
 from txdicom.interfaces import IAssociationObserver
 from txdicom.services.verification import VerificationService
-from txdicom.testing import RawPeer
+from txdicom.testing import RawPeer, associateRQ, connectRaw
 from txdicom.upperlayer.negotiation import PresentationContext
 from txdicom.upperlayer.pdu import AAbort
 
@@ -223,6 +224,20 @@ class EndTests(ConversationTestCase):
                 peer.link.lose()
                 self.assertNothingLeft()
 
+    def test_seriesThatComesTooLate(self) -> None:
+        """One that `commit` gives when the association has ended is closed, and nobody is asked for an answer."""
+        for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
+            waiting: list[Deferred[Any]] = []
+            peer = self.associated(AnsweredWriter(commit=later(waiting)))
+            self.assertEqual(peer.send(STORE, FINAL), [])
+            self.assertEqual([*(end[0](peer, self.provider.association) or ()), *peer.send()], end[1])
+            series = ClosableSeries(Answer(0xFF00))
+            waiting[0].callback(series)
+            self.assertEqual(series.closed, 1)
+            self.assertEqual(self.flushLoggedErrors(), [])
+            peer.link.lose()
+            self.assertNothingLeft()
+
     def test_refusedRequestIsForgotten(self) -> None:
         """While the data set of a refused request is drained there is nobody to tell."""
         for end in (LOST, ABORTED, NONSENSE, ABORTING, DROPPING):
@@ -247,6 +262,14 @@ class ReactingObserver(RecordingObserver):
         """Note it, and react."""
         super().commandSent(association, context, command)
         self._react(association)
+
+
+class EndingObserver(RecordingObserver):
+    """Ends an association as soon as it is told of something."""
+
+    def __init__(self, event: str, end: Callable[[Association], None]) -> None:
+        super().__init__()
+        setattr(self, event, lambda association, *_: end(association))
 
 
 def fail(association: Association) -> None:
@@ -289,6 +312,28 @@ class ObserverTests(ConversationTestCase):
 
     def test_fails(self) -> None:
         self.assertReacts(fail, [RuntimeError])
+
+    def test_endsWhatWasReceived(self) -> None:
+        """A request is nobody's any more if the association ends as it is told of: no writer is left open."""
+        for end, last in ((Association.abort, [AAbort(0, 0)]), (Association.drop, [])):
+            provider = ScriptedProvider()
+            self.serve(provider, observer=EndingObserver("commandReceived", end))
+            peer = self.associate()
+            self.assertEqual(peer.send(STORE, FIRST, FINAL), last)
+            self.assertEqual(provider.requests, [])
+            peer.link.lose()
+            self.assertNothingLeft()
+            self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_endsWhatIsRequested(self) -> None:
+        """An association that ends as it is told of is not counted among those that there are."""
+        for end, last in ((Association.abort, [AAbort(0, 0)]), (Association.drop, [])):
+            self.serve(VerificationService(), observer=EndingObserver("associationRequested", end))
+            peer = connectRaw(self.factory)
+            self.assertEqual(peer.send(associateRQ(PROPOSED)), last)
+            self.successResultOf(self.factory.drain(60.0))
+            peer.link.lose()
+            self.assertNothingLeft()
 
 
 async def never() -> None:

@@ -15,11 +15,11 @@ from tests.conversations import AC, DATA, PATHS, RQ, Conversation, ConversationT
 from tests.headvectors import EXPLICIT_LITTLE
 from tests.scripted import CT, INSTANCE, PROPOSED, dataSet
 from txdicom.dimse.acceptor import AcceptorFactory
-from txdicom.errors import AbortReason, AssociationLost, AssociationRejected, MessageError, PDUError
+from txdicom.errors import AbortReason, AssociationAborted, AssociationLost, AssociationRejected, MessageError, PDUError
 from txdicom.services.storage import StorageService, store
 from txdicom.testing import RecordingStore, associateRQ, connectInMemory, requestor
 from txdicom.upperlayer.machine import State
-from txdicom.upperlayer.pdu import AAbort, AReleaseRQ
+from txdicom.upperlayer.pdu import AAbort, AAssociateRJ, AReleaseRP, AReleaseRQ
 
 
 class DropTests(ConversationTestCase):
@@ -123,3 +123,22 @@ class DropTests(ConversationTestCase):
         self.successResultOf(association.whenEnded())
         self.successResultOf(accepted.whenEnded())
         self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_connectionLostWithinTheEnd(self) -> None:
+        """Whoever is told that the association is over may cut the connection, as the network may: nothing is left."""
+        for isRequestor, state, pdu, reason in (
+            (True, 5, AAssociateRJ(1, 1, 1), AssociationRejected),
+            (True, 6, AAbort(0, 0), AssociationAborted),
+            (False, 6, b"\xff" * 6, PDUError),
+            (True, 7, AReleaseRP(), ConnectionDone),
+        ):
+            conversation = self.enter(isRequestor, state)
+            conversation.user.reactions["associationEnded"] = conversation.link.lose
+            self.assertEqual(conversation.peer.send(pdu), [])
+            self.assertOver(conversation, reason)
+        conversation = self.enter(False, 6)
+        conversation.user.reactions["releaseRequested"] = conversation.protocol.acceptRelease
+        conversation.user.reactions["associationEnded"] = conversation.link.lose
+        self.assertEqual(conversation.peer.send(AReleaseRQ()), [])
+        self.assertOver(conversation, ConnectionDone)
+        self.assertEqual(self.flushLoggedErrors(), [])

@@ -172,6 +172,18 @@ class UnreadTests(ConversationTestCase):
         self.assertOver(conversation, AssociationTimeout)
         self.assertEqual(conversation.user.data, [])
 
+    def test_cutWhileStreaming(self) -> None:
+        """What comes of it after that is lost, though nothing was held back for a user that paces itself."""
+        conversation = self.enter(False, 6)
+        conversation.protocol.streaming = True
+        conversation.transport.producer.pauseProducing()
+        conversation.clock.advance(SEND)
+        conversation.link.client.write(DATA.encode() + AReleaseRQ().encode())
+        conversation.link.flush()
+        self.assertOver(conversation, AssociationTimeout)
+        self.assertEqual(conversation.user.told[-1], "associationEnded")
+        self.assertEqual(conversation.user.data, [])
+
     def test_toldTwice(self) -> None:
         """A transport that says again that its buffer is full gives the peer no more time."""
         conversation = self.enter(False, 6)

@@ -136,7 +136,7 @@ class AcceptorFactory(Factory):
     def _decide(self, association: Association, request: AAssociateRQ) -> AAssociateAC | AAssociateRJ:
         entity = self._entities.get(association.calledAETitle, self._anybody)
         answer = self._refusal(entity, association, request) or entity.answer(request, self._configuration)
-        if isinstance(answer, AAssociateAC):
+        if isinstance(answer, AAssociateAC) and association.endReason is None:
             association.services = entity.services
             self._established.add(association)
             self._perPeer[_hostOf(association)] += 1

@@ -149,7 +149,7 @@ class Association:
     @property
     def peerIsDue(self) -> bool:
         """Whether the peer has begun something that it has to finish."""
-        return self._reader.inMessage or self.protocol.inPDU
+        return self._endReason is None and (self._reader.inMessage or self.protocol.inPDU)
 
     @property
     def weAreDue(self) -> bool:
@@ -164,7 +164,7 @@ class Association:
     @property
     def responseIsDue(self) -> bool:
         """Whether the peer has all that it needs to answer a request of ours."""
-        return self.requests.outstanding and not self._sendQueue.busy
+        return self._endReason is None and self.requests.outstanding and not self._sendQueue.busy
 
     @property
     def endReason(self) -> Failure | None:
@@ -247,6 +247,9 @@ class Association:
             )
         if self._observer is not None:
             self._observer.commandReceived(self, context, command)
+            if self._endReason is not None:
+                # The observer has ended the association.
+                return
         self._reading = None
         if not command.isRequest:
             response = cast("Response", command)
@@ -295,7 +298,9 @@ class Association:
             operation.start(provider)
 
     def respond(self, context: PresentationContext, response: Response, dataSet: bytes | None = None) -> None:
-        """Send a response of the present operation."""
+        """Send a response of the present operation; raises `LocalProtocolError` if the association is over."""
+        if self._endReason is not None:
+            raise LocalProtocolError("the association is over")
         self._sendQueue.answer(context.contextID, encodeCommand(response), dataSet)
         if self._observer is not None:
             self._observer.commandSent(self, context, response)

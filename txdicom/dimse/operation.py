@@ -213,6 +213,9 @@ class Operation:
 
     def _committed(self, result: object) -> None:
         if not isinstance(result, int) and isinstance(result, AsyncIterator):
+            if self._over:
+                GivenAnswer(result).abort(Failure(AssociationLost("the association ended before its writer was ready")))
+                return
             self._answering = answering = Deferred.fromCoroutine(answerEach(self, result))
             self._attempt(self._committed, False, lambda: answering)
             return

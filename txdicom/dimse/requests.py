@@ -134,8 +134,9 @@ class Requests:
         self._tellIfAnswered()
 
     def cancel(self, context: PresentationContext, messageID: int) -> None:
-        """Ask the peer to end a request early (C-CANCEL, PS3.7 9.3.2.3); it may take its time."""
-        if messageID in self._receivers:
+        """Ask the peer to end a request early (C-CANCEL, PS3.7 9.3.2.3); it may take its time, or be gone already."""
+        association = self._association
+        if association is not None and association.endReason is None and messageID in self._receivers:
             self._sendQueue.answer(context.contextID, encodeCommand(CCancelRQ(messageID)))
 
     def giveUp(self, messageID: int) -> None:

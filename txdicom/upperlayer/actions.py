@@ -309,6 +309,9 @@ class UpperLayerActions(Protocol):
             self._log.failure("{peer}: unexpected error at the end of the association", peer=self._peerName)
 
     def _close(self) -> None:
+        if not self._connected:
+            # The end of the association was the end of the connection: whoever was told of it has cut that.
+            return
         # Bounds the wait for a peer that does not read what was sent before.
         self._startTimer()
         self._parser.discard()
@@ -318,6 +321,9 @@ class UpperLayerActions(Protocol):
         self._transport.loseConnection()
 
     def _startTimer(self) -> None:
+        if not self._connected:
+            # As in `_close`.
+            return
         if self._timer is None:
             self._timer = self._clock.callLater(self._configuration.artimTimeout, self._timedOut)
         else:

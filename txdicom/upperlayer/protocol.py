@@ -197,6 +197,7 @@ class UpperLayerProtocol(UpperLayerActions):
             waiting.callback(None)
 
     def _leftUnread(self) -> None:
+        self._parser.discard()
         self._end(AssociationTimeout("the peer does not read what is sent to it"))
         self._transport.abortConnection()
 
