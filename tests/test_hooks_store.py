@@ -35,7 +35,7 @@ from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.storage.filestore import Duplicates
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.events import InstanceStored
-from txdicom.storescp.hooks.store import WANTED, HookedStore
+from txdicom.storescp.hooks.store import HookedStore
 from txdicom.testing import RawPeer, associateRQ, requestor
 from txdicom.upperlayer.pdu import AAbort, AReleaseRP, AReleaseRQ
 
@@ -51,7 +51,7 @@ class HookedStoreTestCase(ConversationTestCase):
         settings: dict[str, Any] = {"timeLimit": 20.0, "atOnce": 1, "studyTimeout": 10.0, **keywords}
         self.announcer = Announcer([self.plugin], self.clock, **settings)
         self.hooked = HookedStore(store, self.announcer, asking)
-        self.serve(StorageService(self.hooked, wanted=WANTED))
+        self.serve(StorageService(self.hooked))
 
     def storeMessage(self, data: bytes | None = None, uid: str = INSTANCE, number: int = 1) -> bytes:
         """Encode a C-STORE."""

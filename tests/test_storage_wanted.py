@@ -10,10 +10,13 @@ from __future__ import annotations
 import zlib
 from random import Random
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import Logger
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -55,6 +58,13 @@ from txdicom.services.deflate import readerOf
 from txdicom.services.head import HeadError, HeadReader
 from txdicom.services.storage import ReceivedInstance, StorageService, wantedBy
 from txdicom.services.verification import VerificationService
+from txdicom.storescp.faults.store import FaultyStore
+from txdicom.storescp.hooks.announcer import Announcer
+from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID
+from txdicom.storescp.hooks.store import HookedStore
+from txdicom.storescp.log.narration import NarratedStore
+from txdicom.storescp.pacing import PacedStore
+from txdicom.storescp.workers.directories import PlacedStore
 from txdicom.testing import RawPeer, RecordingStore, associateRQ, exampleDataSet, sendTo
 from txdicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 
@@ -258,6 +268,21 @@ class DeclaredTests(StorageTestCase):
         """A store around another one is told."""
         self.assertEqual(wantedBy(WantingStore("PatientName", PATIENT_ID)), ("PatientName", PATIENT_ID))
         self.assertEqual(wantedBy(RecordingStore()), ())
+
+    def test_around(self) -> None:
+        """The stores of storescp around others hand on what those want; that which tells of studies adds to it."""
+        inner: Any = WantingStore(PATIENT_ID)
+        clock = Clock()
+        announcer = Announcer([], clock, timeLimit=20.0, atOnce=1, studyTimeout=10.0)
+        for store, more in (
+            (FaultyStore(inner, clock, ()), set()),
+            (NarratedStore(inner, Logger()), set()),
+            (PacedStore(inner, clock), set()),
+            (PlacedStore(inner, mock.sentinel.directories), set()),
+            (HookedStore(inner, announcer), {STUDY_INSTANCE_UID, SERIES_INSTANCE_UID}),
+        ):
+            self.assertTrue(verifyObject(IWantingStorageSCP, store))
+            self.assertEqual({*wantedBy(store)}, {PATIENT_ID, *more})
 
     def test_collecting(self) -> None:
         """A subclass of `CollectingStore` has it in its class; by itself that wants nothing more."""

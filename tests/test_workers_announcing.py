@@ -33,7 +33,7 @@ from txdicom.services.storage import ReceivedInstance, StorageService
 from txdicom.soon import settled
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.events import InstanceStored
-from txdicom.storescp.hooks.store import WANTED, HookedStore
+from txdicom.storescp.hooks.store import HookedStore
 from txdicom.storescp.workers import announcing
 from txdicom.storescp.workers.announcing import AnnouncerDesk, DistantAnnouncer, packed, unpacked
 from txdicom.storescp.workers.channel import NoAnswerError, ParentEnd
@@ -54,7 +54,7 @@ class Distant(hooked.HookedStoreTestCase):
         self.desk = AnnouncerDesk(self.announcer, worker)
         self.distant = DistantAnnouncer(self.parent)
         self.hooked = HookedStore(store, self.distant, asking)
-        self.serve(StorageService(self.hooked, wanted=WANTED))
+        self.serve(StorageService(self.hooked))
 
     async def parent(self, subject: str, question: Any, /) -> Any:
         """Answer as a parent does."""

@@ -26,7 +26,7 @@ from txdicom.dimse.messages import MessageReader, fragmentLength
 from txdicom.dimse.operation import Operation
 from txdicom.dimse.requests import Requests
 from txdicom.dimse.responses import IResponseReceiver
-from txdicom.dimse.roles import missingRole
+from txdicom.dimse.roles import missesRole
 from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.status import Status
 from txdicom.dimse.watchdog import Watchdog
@@ -287,11 +287,8 @@ class Association:
         self._operation = self._reading = operation = Operation(self, context, request)
         try:
             provider = self.services.providerOf(request)
-            missing = missingRole(request, context, self.contexts, not self.protocol.isRequestor)
-            if missing is not None:
-                raise DIMSEError(
-                    Status.SOP_CLASS_NOT_SUPPORTED, f"the role of {missing} was not granted for this SOP class"
-                )
+            if missesRole(request, context, self.contexts, not self.protocol.isRequestor):
+                raise DIMSEError(Status.SOP_CLASS_NOT_SUPPORTED, "the role of SCU was not granted for this SOP class")
         except DIMSEError:
             operation.refuse(Failure())
         else:

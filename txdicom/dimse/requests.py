@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from txdicom.dimse.commands import CCancelRQ, Request, Response
 from txdicom.dimse.commandsets import encodeCommand
 from txdicom.dimse.responses import FirstResponse, IResponseReceiver
-from txdicom.dimse.roles import missingRole
+from txdicom.dimse.roles import missesRole
 from txdicom.dimse.sendqueue import SendQueue
 from txdicom.dimse.watchdog import Watchdog
 from txdicom.errors import AbortSource, AssociationAborted, LocalProtocolError, MessageError
@@ -115,9 +115,8 @@ class Requests:
         association = self._association
         if association is None or association.endReason is not None:
             raise LocalProtocolError("the association is over")
-        missing = missingRole(command, context, association.contexts, association.protocol.isRequestor)
-        if missing is not None:
-            raise LocalProtocolError(f"the role of {missing} for {command.affectedSOPClassUID} was not granted to us")
+        if missesRole(command, context, association.contexts, association.protocol.isRequestor):
+            raise LocalProtocolError(f"the role of SCU for {command.affectedSOPClassUID} was not granted to us")
         return association
 
     def receiverOf(self, response: Response) -> IResponseReceiver:

@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txdicom.errors import AssociationLost
-from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP
-from txdicom.services.storage import ReceivedInstance
+from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP, IWantingStorageSCP
+from txdicom.services.storage import ReceivedInstance, wantedBy
 from txdicom.soon import settled
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PacedStore"]
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class PacedStore:
     """
     Puts sleeps around another store; only the association that stores waits for them, and its end ends them.
@@ -34,6 +34,7 @@ class PacedStore:
 
     def __init__(self, store: IStorageSCP, clock: IReactorTime, during: float = 0.0, after: float = 0.0) -> None:
         self._store = store
+        self.wanted = wantedBy(store)
         self._clock = clock
         self.during = during
         self.after = after

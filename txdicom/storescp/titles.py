@@ -31,7 +31,6 @@ from txdicom.storescp.files import makeBeginning, makeNaming
 from txdicom.storescp.hooks.announcer import Announcer
 from txdicom.storescp.hooks.announcers import Announcers
 from txdicom.storescp.hooks.locks import FileLocks
-from txdicom.storescp.hooks.store import WANTED
 from txdicom.storescp.options.groups.hooks import HOOKS
 
 if TYPE_CHECKING:
@@ -99,8 +98,7 @@ def makePart(
     files = None if options["ignore"] else makeFileStore(options, reactor, naming)
     placed = files if questions is None else questions.placed(files, directories)
     store = makeStore(options, placed, IReactorTime(reactor), announcer, questions)
-    wanted = naming.wanted | (WANTED if announcer is not None else frozenset())
-    return Part(makeProviders(options, store, wanted), files, announcer, directories)
+    return Part(makeProviders(options, store, naming.wanted), files, announcer, directories)
 
 
 def _makeDirectories(options: Mapping[str, Any], questions: Questions | None) -> NameOf | None:

@@ -20,8 +20,8 @@ from zope.interface import implementer
 
 from txdicom.dimse.status import Status, StatusCategory, category
 from txdicom.errors import AbortSource, AssociationAborted, AssociationLost, DIMSEError
-from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP, Soon
-from txdicom.services.storage import ReceivedInstance
+from txdicom.interfaces import IAnsweredWriter, IDataSetWriter, IStorageSCP, IWantingStorageSCP, Soon
+from txdicom.services.storage import ReceivedInstance, wantedBy
 from txdicom.soon import settled
 from txdicom.storescp.faults.plan import Answer, Delay, Ending, Fault, FaultPlan
 
@@ -35,7 +35,7 @@ _ON_PURPOSE = "a fault that was asked for"
 _KEPT = (StatusCategory.SUCCESS, StatusCategory.WARNING)
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class FaultyStore:
     """
     Makes the faults of a plan happen around another store.
@@ -58,6 +58,7 @@ class FaultyStore:
         draw: Callable[[str], Soon[tuple[int, int | None]]] | None = None,
     ) -> None:
         self._store = store
+        self.wanted = wantedBy(store)
         self._clock = clock
         self._plan = tuple(plan)
         self._draw = FaultPlan(plan).draw if draw is None else draw

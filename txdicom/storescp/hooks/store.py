@@ -16,23 +16,24 @@ from txdicom.interfaces import (
     IDataSetWriter,
     IFileWriter,
     IStorageSCP,
+    IWantingStorageSCP,
     IWithdrawableWriter,
     Soon,
 )
-from txdicom.services.storage import ReceivedInstance
+from txdicom.services.storage import ReceivedInstance, wantedBy
 from txdicom.soon import settled
 from txdicom.storescp.hooks.events import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, InstanceStored
 
 if TYPE_CHECKING:
     from txdicom.dimse.association import Association
 
-__all__ = ["WANTED", "HookedStore"]
+__all__ = ["HookedStore"]
 
 #: The elements of a data set that events tell of.
-WANTED = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
+_WANTED = frozenset({STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class HookedStore:
     """
     Tells of every instance that another store has kept, when its sender has the answer.
@@ -43,6 +44,7 @@ class HookedStore:
 
     def __init__(self, store: IStorageSCP, announcer: IAnnouncer, asking: bool = False) -> None:
         self._store = store
+        self.wanted = (*wantedBy(store), *_WANTED)
         self.announcer = announcer
         self.asking = asking
         # What is to be done should an association end now: one that stores waits for one thing at a time.

@@ -19,8 +19,15 @@ from zope.interface import implementer
 from txdicom.dimse.commands import Command, CommandField, CStoreRQ
 from txdicom.dimse.status import describe
 from txdicom.errors import AssociationAborted, AssociationRejected, MessageError, PDUError
-from txdicom.interfaces import IAnsweredWriter, IAssociationObserver, IDataSetWriter, IStorageSCP, Soon
-from txdicom.services.storage import ReceivedInstance
+from txdicom.interfaces import (
+    IAnsweredWriter,
+    IAssociationObserver,
+    IDataSetWriter,
+    IStorageSCP,
+    IWantingStorageSCP,
+    Soon,
+)
+from txdicom.services.storage import ReceivedInstance, wantedBy
 from txdicom.soon import settled
 from txdicom.storescp.log.dump import (
     describeAnswer,
@@ -127,7 +134,7 @@ class AssociationLog:
             log.info("Association Ended ({why})", why=why)
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class NarratedStore:
     """
     Tells how the instances come that another store takes.
@@ -137,6 +144,7 @@ class NarratedStore:
 
     def __init__(self, store: IStorageSCP, log: Logger, dump: bool = False) -> None:
         self._store = store
+        self.wanted = wantedBy(store)
         self._log = log
         self._dump = dump
 

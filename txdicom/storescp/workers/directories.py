@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
-from txdicom.interfaces import IDataSetWriter, IStorageSCP
-from txdicom.services.storage import ReceivedInstance
+from txdicom.interfaces import IDataSetWriter, IStorageSCP, IWantingStorageSCP
+from txdicom.services.storage import ReceivedInstance, wantedBy
 from txdicom.soon import settled
 from txdicom.storage.naming import NameOf
 from txdicom.storage.sorting import StudyDirectories, studyOf
@@ -59,12 +59,13 @@ class AskedDirectories:
         self._directories.pop(study, None)
 
 
-@implementer(IStorageSCP)
+@implementer(IWantingStorageSCP)
 class PlacedStore:
     """Has another store store instances whose directory has been found."""
 
     def __init__(self, store: IStorageSCP, directories: AskedDirectories) -> None:
         self._store = store
+        self.wanted = wantedBy(store)
         self._directories = directories
 
     async def store(self, association: Association, instance: ReceivedInstance) -> IDataSetWriter:
