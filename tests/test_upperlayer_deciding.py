@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from tests.conversations import AC, CONFIGURATION, RJ, RQ, SIZES, Conversation, ConversationTestCase
+from tests.conversations import AC, CONFIGURATION, DATA, RJ, RQ, SIZES, Conversation, ConversationTestCase
 from txdicom.configuration import Configuration
 from txdicom.dimse.acceptor import AcceptorFactory
 from txdicom.errors import (
@@ -74,6 +74,21 @@ class DecidingTests(ConversationTestCase):
             error = self.assertEnded(conversation, AssociationRejected)
             self.assertEqual((error.result, error.source, error.reason), (RJ.result, RJ.source, RJ.reason))
             self.assertEqual(conversation.state, State.AWAITING_CLOSE)
+
+    def test_rejectedWhilePaused(self) -> None:
+        """What waited behind a pause is kept no longer, nor is what comes after it, and handed to nobody."""
+        later: Deferred[AAssociateRJ] = Deferred()
+        conversation, answers = self.decided(lambda request: later)
+        conversation.ask("pauseReceiving", "busy")
+        self.assertEqual((answers, conversation.peer.send(DATA)), ([], []))
+        later.callback(RJ)
+        conversation.link.flush()
+        self.assertEqual(conversation.peer.takePDUs(), [RJ])
+        self.assertEqual(conversation.peer.send(DATA), [])
+        self.assertFalse(conversation.protocol._parser.backlogged)
+        self.assertFalse(conversation.transport.paused)
+        self.assertEnded(conversation, AssociationRejected)
+        self.assertEqual(conversation.user.data, [])
 
     def test_failed(self) -> None:
         """A decision that fails is logged, and the peer may try again later."""
