@@ -106,8 +106,8 @@ class SideBySideTests(SendingTestCase):
             if "-tn" in options:
                 self.assertEqual(sorted(ours), sorted(theirs), options)
             else:
-                # The last instance is of the first study again, which begins anew for DCMTK's: it is there twice. And two
-                # studies that begin in the same millisecond share a directory there, so the order tells nothing.
+                # The last instance is of the first study again, which begins anew for DCMTK's: it is there twice. And
+                # two studies that begin in the same millisecond share a directory there: the order tells nothing.
                 self.assertEqual(sorted(ours), sorted(name for name in theirs if not name.endswith("+")), options)
 
     def test_forms(self) -> None:
