@@ -39,7 +39,7 @@ def find(paths: Iterable[str]) -> Found:
     found = Found()
     # Path -> whether it is incidental; they keep their order.
     files: dict[str, bool] = {}
-    isNew = _Seen().isNew
+    seen: set[str] = set()
 
     def miss(path: str, error: OSError | SourceError) -> None:
         found.missing.append(Outcome(path, Kind.FAILED, getattr(error, "strerror", None) or str(error)))
@@ -47,7 +47,7 @@ def find(paths: Iterable[str]) -> Found:
     for path in paths:
         try:
             isFolder = os.path.isdir(path)
-            for file in _below(path, isNew, miss) if isFolder else _namedBy(path):
+            for file in _below(path, seen, miss) if isFolder else _namedBy(path):
                 files[file] = isFolder and files.get(file, True)
         except (OSError, SourceError) as error:
             miss(path, error)
@@ -65,25 +65,21 @@ def _namedBy(path: str) -> Iterator[str]:
         yield path
 
 
-class _Seen:
-    """Knows folders by where they really are: links may lead to one in many ways, or in circles."""
-
-    def __init__(self) -> None:
-        self._paths: set[str] = set()
-
-    def isNew(self, folder: str) -> bool:
-        """Whether it is seen for the first time."""
-        before = len(self._paths)
-        self._paths.add(os.path.realpath(folder))
-        return len(self._paths) > before
+def _isNew(folder: str, seen: set[str]) -> bool:
+    """Whether a folder is not among those seen, by where they really are: links may lead to one in many ways."""
+    path = os.path.realpath(folder)
+    if path in seen:
+        return False
+    seen.add(path)
+    return True
 
 
-def _below(folder: str, isNew: Callable[[str], bool], miss: Callable[[str, OSError], None]) -> Iterator[str]:
-    if not isNew(folder):
+def _below(folder: str, seen: set[str], miss: Callable[[str, OSError], None]) -> Iterator[str]:
+    if not _isNew(folder, seen):
         return
     # A folder that cannot be read costs no other.
     for directory, folders, names in os.walk(folder, onerror=lambda e: miss(e.filename, e), followlinks=True):
-        folders[:] = [name for name in sorted(folders) if isNew(os.path.join(directory, name))]
+        folders[:] = [name for name in sorted(folders) if _isNew(os.path.join(directory, name), seen)]
         for name in sorted(names):
             # What it lists is in the folder as well.
             if name.upper() != _DIRECTORY_NAME:
